@@ -4,6 +4,7 @@
  * Every message names the directory, account or version concerned and says what to do: these errors are read by the
  * operator who has just typed a command, never by a peer.
  */
+import { ConclaveError } from '../../errors.ts';
 
 export type EmbeddedProblem =
   | 'no_binaries'
@@ -17,13 +18,12 @@ export type EmbeddedProblem =
   | 'start_timeout'
   | 'still_running';
 
-/** The embedded database cannot be used; `problem` says why in one word, `message` says what to do. */
-export class EmbeddedDatabaseError extends Error {
-  override readonly name = 'EmbeddedDatabaseError';
+/** The embedded database cannot be used; `problem` says why in one word, the message says what to do. */
+export class EmbeddedDatabaseError extends ConclaveError {
   readonly problem: EmbeddedProblem;
 
-  constructor(problem: EmbeddedProblem, message: string, options?: ErrorOptions) {
-    super(message, options);
+  constructor(problem: EmbeddedProblem, reason: string, options?: ErrorOptions) {
+    super('database_start_failed', { reason, problem }, options);
     this.problem = problem;
   }
 }

