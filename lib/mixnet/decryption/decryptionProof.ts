@@ -1,0 +1,268 @@
+/**
+ * Threshold decryption with one joint batched proof (VF 11): decryption factors, commitments, challenge, replies,
+ * individual verification and the combination.
+ *
+ * The factors of party l are `f_l = u^{-x_l / F}`. A party that takes no part is written as all ones; it is still part
+ * of what is hashed.
+ */
+
+import type { ByteTreeReader } from '../byteTree/reader.ts';
+import { leaf, node, type Tree } from '../byteTree/tree.ts';
+import { type Ciphertexts, ciphertextsTree } from '../elgamal/ciphertexts.ts';
+import { componentCount, keyPart } from '../elgamal/shape.ts';
+import type { Elements, Scalars } from '../groups/vectors.ts';
+import {
+  inverseLagrangeFactor,
+  lagrangeCoefficient,
+  type PolynomialInExponent,
+  partyKey,
+  polynomialTree,
+} from '../keys/polynomialInExponent.ts';
+import { type Equation, failingEquations } from '../proofs/equations.ts';
+import { Refusal } from '../refusal.ts';
+import type { MixSession } from '../session/session.ts';
+
+/** One vector per component. */
+export type DecryptionFactors = readonly Elements[];
+
+export interface DecryptionCommitment {
+  /** `y'_l`, per key part. */
+  readonly yp: readonly Elements[];
+  /** `B'_l`, per component. */
+  readonly Bp: readonly Elements[];
+}
+
+/** `k_l`, per key part. */
+export type DecryptionReply = readonly Scalars[];
+
+/** What the factors of all parties are about. `factors[l - 1]` belongs to party l. */
+export interface DecryptionStatement {
+  readonly list: Ciphertexts;
+  readonly polynomial: PolynomialInExponent;
+  readonly factors: readonly DecryptionFactors[];
+}
+
+/** `f_l`. `share` is `x_l`, one scalar per key part. */
+export function decryptionFactors(
+  session: MixSession,
+  list: Ciphertexts,
+  share: readonly Scalars[],
+): DecryptionFactors {
+  const { group, parties } = session;
+  const inverseFactor = inverseLagrangeFactor(group, parties);
+  return list.u.map((u, c) => {
+    const x = share[keyPart(session.shape, c)]!;
+    return group.powerBySecret(u, group.ring.negate(group.ring.multiply(x, inverseFactor)));
+  });
+}
+
+/** The factors of a party that takes no part. */
+export function trivialFactors(session: MixSession, length: number): DecryptionFactors {
+  return Array.from({ length: componentCount(session.shape) }, () => session.group.identity(length));
+}
+
+export function trivialCommitment(session: MixSession): DecryptionCommitment {
+  const one = session.group.identity(1);
+  return {
+    yp: Array.from({ length: session.shape.keyWidth }, () => one),
+    Bp: Array.from({ length: componentCount(session.shape) }, () => one),
+  };
+}
+
+export function trivialReply(session: MixSession): DecryptionReply {
+  return Array.from({ length: session.shape.keyWidth }, () => session.group.ring.of(0n));
+}
+
+/** Seed of the batching vector, over the list and the factors of all parties. */
+export function decryptionSeed(session: MixSession, statement: DecryptionStatement): Uint8Array {
+  const { codec, group } = session;
+  const generators = Array.from({ length: session.shape.keyWidth }, () => group.generator);
+  return session.seed(
+    node(
+      node(codec.keyElement(generators), ciphertextsTree(codec, statement.list)),
+      node(
+        polynomialTree(codec, statement.polynomial),
+        node(...statement.factors.map((factors) => codec.plaintexts(factors))),
+      ),
+    ),
+  );
+}
+
+export function decryptionChallenge(
+  session: MixSession,
+  seed: Uint8Array,
+  commitments: readonly DecryptionCommitment[],
+): Uint8Array {
+  const trees = commitments.map((commitment) => decryptionCommitmentTree(session, commitment));
+  return session.challenge(node(leaf(seed), node(...trees)));
+}
+
+/** `A = prod u_i^{e_i}`, per component. */
+export function batchedInput(session: MixSession, list: Ciphertexts, e: Scalars): Elements[] {
+  return list.u.map((u) => session.group.multiPower(u, e));
+}
+
+/** `y'_l = g^rho`, `B'_l = A^rho`; `rho` per key part. */
+export function commitToDecryption(
+  session: MixSession,
+  A: readonly Elements[],
+  rho: readonly Scalars[],
+): DecryptionCommitment {
+  const { group } = session;
+  return {
+    yp: rho.map((value) => group.powerOfFixed(group.generator, value)),
+    Bp: A.map((base, c) => group.powerBySecret(base, rho[keyPart(session.shape, c)]!)),
+  };
+}
+
+/** `k_l = -x_l v / F + rho_l`. */
+export function replyToChallenge(
+  session: MixSession,
+  share: readonly Scalars[],
+  rho: readonly Scalars[],
+  challenge: Uint8Array,
+): DecryptionReply {
+  const { ring } = session.group;
+  const v = session.challengeScalar(challenge);
+  const inverseFactor = inverseLagrangeFactor(session.group, session.parties);
+  return share.map((x, j) => ring.subtract(rho[j]!, ring.multiply(ring.multiply(x, inverseFactor), v)));
+}
+
+/**
+ * The parties, among `active`, whose proofs fail: `y_l^{-v/F} y'_l = g^{k_l}` and
+ * `(prod f_{l,i}^{e_i})^v B'_l = A^{k_l}`.
+ */
+export function partiesFailingDecryption(
+  session: MixSession,
+  statement: DecryptionStatement,
+  commitments: readonly DecryptionCommitment[],
+  replies: readonly DecryptionReply[],
+  active: readonly number[],
+): number[] {
+  const { group } = session;
+  const seed = decryptionSeed(session, statement);
+  const e = session.batchingVector(seed, statement.list.length);
+  const v = session.challengeScalar(decryptionChallenge(session, seed, commitments));
+  const A = batchedInput(session, statement.list, e);
+  const equations = active.flatMap((party) =>
+    decryptionEquations(session, statement, party, commitments[party - 1]!, replies[party - 1]!, { e, v, A }),
+  );
+  const failing = new Set(failingEquations(group, equations).map(Number));
+  return active.filter((party) => failing.has(party));
+}
+
+function decryptionEquations(
+  session: MixSession,
+  statement: DecryptionStatement,
+  party: number,
+  commitment: DecryptionCommitment,
+  reply: DecryptionReply,
+  { e, v, A }: { e: Scalars; v: Scalars; A: readonly Elements[] },
+): Equation[] {
+  const { group } = session;
+  const { ring } = group;
+  const name = String(party);
+  const keys = partyKey(group, statement.polynomial, party);
+  const scaled = ring.multiply(v, inverseLagrangeFactor(group, session.parties));
+  const keyEquations = keys.map(
+    (y, j): Equation => ({
+      name,
+      addTo(product) {
+        const t = product.weights();
+        product.lower(y, ring.multiply(scaled, t));
+        product.raise(commitment.yp[j]!, t);
+        product.lower(group.generator, ring.multiply(reply[j]!, t));
+      },
+    }),
+  );
+  const factorEquations = statement.factors[party - 1]!.map(
+    (factors, c): Equation => ({
+      name,
+      addTo(product) {
+        const t = product.weights();
+        product.raise(factors, ring.multiply(e, ring.multiply(v, t)));
+        product.raise(commitment.Bp[c]!, t);
+        product.lower(A[c]!, ring.multiply(reply[keyPart(session.shape, c)]!, t));
+      },
+    }),
+  );
+  return [...keyEquations, ...factorEquations];
+}
+
+/** The first t parties whose factors are correct: those that are combined. */
+export function combiningParties(session: MixSession, correct: readonly number[]): number[] {
+  const chosen = [...correct].sort((a, b) => a - b).slice(0, session.threshold);
+  if (chosen.length < session.threshold) {
+    throw new Refusal(
+      'too-few-decryptors',
+      `${chosen.length} parties decrypted correctly, ${session.threshold} are needed`,
+    );
+  }
+  return chosen;
+}
+
+/** `m_i = v_i prod f_{l,i}^{lambda_l}`. */
+export function combinePlaintexts(
+  session: MixSession,
+  list: Ciphertexts,
+  factors: readonly DecryptionFactors[],
+  correct: readonly number[],
+): Elements[] {
+  const { group, parties } = session;
+  const chosen = combiningParties(session, correct);
+  return list.v.map((v, c) => {
+    let plaintexts = v;
+    for (const party of chosen) {
+      const lambda = lagrangeCoefficient(parties, chosen, party);
+      const size = group.power(factors[party - 1]![c]!, group.ring.of(lambda < 0n ? -lambda : lambda));
+      plaintexts = group.multiply(plaintexts, lambda < 0n ? group.invert(size) : size);
+    }
+    return plaintexts;
+  });
+}
+
+/** Does every plaintext follow from the factors? The same equation, checked for all at once. */
+export function plaintextsFollow(
+  session: MixSession,
+  list: Ciphertexts,
+  factors: readonly DecryptionFactors[],
+  correct: readonly number[],
+  plaintexts: readonly Elements[],
+): boolean {
+  const { group, parties } = session;
+  const { ring } = group;
+  const chosen = combiningParties(session, correct);
+  const equations = plaintexts.map(
+    (m, c): Equation => ({
+      name: 'plaintexts',
+      addTo(product) {
+        const t = product.weights(m.length);
+        product.raise(list.v[c]!, t);
+        product.lower(m, t);
+        for (const party of chosen) {
+          const lambda = lagrangeCoefficient(parties, chosen, party);
+          const exponents = ring.multiply(t, ring.of(lambda < 0n ? -lambda : lambda));
+          if (lambda < 0n) product.lower(factors[party - 1]![c]!, exponents);
+          else product.raise(factors[party - 1]![c]!, exponents);
+        }
+      },
+    }),
+  );
+  return failingEquations(group, equations).length === 0;
+}
+
+export function decryptionCommitmentTree(session: MixSession, { yp, Bp }: DecryptionCommitment): Tree {
+  return node(session.codec.keyElement(yp), session.codec.plaintext(Bp));
+}
+
+export function readDecryptionCommitment(
+  session: MixSession,
+  reader: ByteTreeReader,
+  what: string,
+): DecryptionCommitment {
+  reader.node(2);
+  return {
+    yp: session.codec.readKeyElement(reader, what),
+    Bp: session.codec.readPlaintext(reader, what),
+  };
+}

@@ -1,0 +1,164 @@
+/**
+ * A shuffle in two halves (VF 10): before the ballots are known a party commits to a permutation of `maxciph` places
+ * and proves it; later it shrinks the commitment to the ballots that came and shuffles consistently.
+ *
+ * The witness in between is secret state of the party: whoever has it knows the permutation.
+ */
+
+import { readWhole } from '../byteTree/reader.ts';
+import { leaf, node, serialise } from '../byteTree/tree.ts';
+import { type Ciphertexts, gatherCiphertexts, type PublicKey, reencrypt } from '../elgamal/ciphertexts.ts';
+import { componentCount } from '../elgamal/shape.ts';
+import type { Elements, Scalars } from '../groups/vectors.ts';
+import { concatenate, uint32 } from '../octets.ts';
+import {
+  consistencyCommitmentTree,
+  consistencyReplyTree,
+  keepList,
+  proveConsistency,
+  readConsistencyCommitment,
+  readConsistencyReply,
+  shrinkCommitment,
+  shrinkWitness,
+  verifyConsistency,
+} from '../proofs/consistentShuffle.ts';
+import type { Observer } from '../proofs/observer.ts';
+import { randomPermutation } from '../proofs/permutation.ts';
+import {
+  commitToPermutation,
+  proveShuffle,
+  readShuffleCommitment,
+  readShuffleReply,
+  type ShuffledLists,
+  shuffleCommitmentTree,
+  shuffleReplyTree,
+  verifyShuffle,
+} from '../proofs/proofOfShuffle.ts';
+import { Refusal } from '../refusal.ts';
+import type { MixSession } from '../session/session.ts';
+import { fileNames } from './fileNames.ts';
+import type { ProofFiles } from './proofFiles.ts';
+import {
+  readBooleans,
+  readElements,
+  readList,
+  readTree,
+  writeBooleans,
+  writeElements,
+  writeList,
+  writeText,
+  writeTree,
+} from './records.ts';
+import { listName } from './shuffleStep.ts';
+
+/** Commits to a permutation of `count` places and proves it. Returns the secret witness, to be stored first. */
+export function precompute(session: MixSession, files: ProofFiles, party: number, count: number): Uint8Array {
+  const { group } = session;
+  const h = session.independentGenerators(count);
+  const pi = randomPermutation(count);
+  const r = group.ring.random(count);
+  const u = commitToPermutation(session, h, pi, r);
+  const { commitment, reply } = proveShuffle(session, { h, u }, { pi, r });
+  writeText(files, fileNames.maxciph, count);
+  writeElements(session, files, fileNames.permutationCommitment(party), u);
+  writeTree(files, fileNames.commitmentProofCommitment(party), shuffleCommitmentTree(session, commitment));
+  writeTree(files, fileNames.commitmentProofReply(party), shuffleReplyTree(session, reply));
+  return serialise(
+    node(leaf(concatenate(...Array.from(pi, (place) => uint32(place)))), group.ring.arrayTree(r)),
+  );
+}
+
+function readWitness(session: MixSession, secret: Uint8Array): { pi: Uint32Array; r: Scalars } {
+  return readWhole(secret, 'precomputed witness', (reader) => {
+    reader.node(2);
+    const places = reader.leaf();
+    const view = new DataView(places.buffer, places.byteOffset, places.byteLength);
+    const pi = Uint32Array.from({ length: places.length / 4 }, (_, i) => view.getUint32(4 * i));
+    return { pi, r: session.group.ring.readArray(reader, pi.length) };
+  });
+}
+
+export interface PrecomputedParameters {
+  readonly key: PublicKey;
+  readonly party: number;
+  readonly from: number;
+  /** What `precompute` returned. */
+  readonly secret: Uint8Array;
+}
+
+/** Shuffles by a precomputed permutation; writes the keep list, the output and the proof of consistency. */
+export function shufflePrecomputed(
+  session: MixSession,
+  files: ProofFiles,
+  { key, party, from, secret }: PrecomputedParameters,
+): Ciphertexts {
+  const { group } = session;
+  const whole = readWitness(session, secret);
+  const input = readList(session, files, listName(from));
+  if (input.length === 0 || input.length > whole.pi.length) {
+    throw new Refusal('maxciph-invalid', `${input.length} ciphertexts, precomputed for ${whole.pi.length}`);
+  }
+  const keep = keepList(whole.pi, input.length);
+  const { pi, r } = shrinkWitness(whole, input.length);
+  const u = readElements(session, files, fileNames.permutationCommitment(party), whole.pi.length);
+  const shrunk = shrinkCommitment(session.independentGenerators(whole.pi.length), u, keep, input.length);
+  const s = Array.from({ length: componentCount(session.shape) }, () => group.ring.random(input.length));
+  const output = gatherCiphertexts(reencrypt(session.codec, key, input, s), pi);
+  const statement = { ...shrunk, lists: { key, input, output } };
+  const { commitment, reply } = proveConsistency(session, statement, { pi, r, s });
+  writeBooleans(files, fileNames.keepList(party), keep);
+  writeTree(files, fileNames.consistencyCommitment(party), consistencyCommitmentTree(session, commitment));
+  writeTree(files, fileNames.consistencyReply(party), consistencyReplyTree(session, reply));
+  writeList(session, files, fileNames.output(party), output);
+  return output;
+}
+
+/** Verifies the commitment's proof and the consistent shuffle. `h` has `maxciph` generators. */
+export function verifyPrecomputedFiles(
+  session: MixSession,
+  files: ProofFiles,
+  party: number,
+  lists: ShuffledLists,
+  h: Elements,
+  observe?: Observer,
+): void {
+  const u = verifyPrecomputation(session, files, party, h, observe);
+  const count = lists.input.length;
+  const keep = readBooleans(files, fileNames.keepList(party), h.length);
+  const statement = { ...shrinkCommitment(h, u, keep, count), lists };
+  const name = fileNames.consistencyCommitment(party);
+  const commitment = readTree(files, name, (reader) => readConsistencyCommitment(session, reader, name));
+  const reply = readTree(files, fileNames.consistencyReply(party), (reader) =>
+    readConsistencyReply(session, reader, count),
+  );
+  const failing = verifyConsistency(session, statement, commitment, reply, observe);
+  if (failing.length === 0) return;
+  throw new Refusal(
+    'consistency-proof-invalid',
+    `the consistent shuffle of party ${party} does not hold (equation ${[...new Set(failing)].join(', ')})`,
+  );
+}
+
+/** The proof of the permutation commitment alone. Returns the commitment. */
+export function verifyPrecomputation(
+  session: MixSession,
+  files: ProofFiles,
+  party: number,
+  h: Elements,
+  observe?: Observer,
+): Elements {
+  const u = readElements(session, files, fileNames.permutationCommitment(party), h.length);
+  const name = fileNames.commitmentProofCommitment(party);
+  const commitment = readTree(files, name, (reader) =>
+    readShuffleCommitment(session, reader, name, h.length, false),
+  );
+  const reply = readTree(files, fileNames.commitmentProofReply(party), (reader) =>
+    readShuffleReply(session, reader, h.length, false),
+  );
+  const failing = verifyShuffle(session, { h, u }, commitment, reply, observe);
+  if (failing.length === 0) return u;
+  throw new Refusal(
+    'commitment-proof-invalid',
+    `the proof of the permutation commitment of party ${party} does not hold (equation ${failing.join(', ')})`,
+  );
+}

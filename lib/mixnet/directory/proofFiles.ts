@@ -1,0 +1,122 @@
+/**
+ * Where a proof directory's files are: in memory or on disk, by their names relative to the directory, synchronous
+ * because all of it runs in a worker thread. Nothing outside the directory can be named.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Refusal } from '../refusal.ts';
+
+export interface ProofFiles {
+  /** Refuses with `file-missing` or `file-too-large`. */
+  read(name: string): Uint8Array;
+  write(name: string, bytes: Uint8Array): void;
+  has(name: string): boolean;
+  remove(name: string): void;
+  /** All names, sorted. */
+  list(): string[];
+}
+
+/** No file of a proof is larger; a list of a million wide ciphertexts is well below. */
+export const maximalFileLength = 2 ** 31 - 1;
+
+const namePattern = /^(?:[A-Za-z0-9_]+\/)?[A-Za-z0-9_]+(?:\.bt)?$/;
+
+export function checkFileName(name: string): void {
+  if (name.length > 200 || !namePattern.test(name)) {
+    throw new Refusal('file-name-invalid', 'a proof directory has no file of this name');
+  }
+}
+
+export class MemoryProofFiles implements ProofFiles {
+  readonly #files = new Map<string, Uint8Array>();
+
+  read(name: string): Uint8Array {
+    const found = this.#files.get(name);
+    if (found === undefined) throw new Refusal('file-missing', `${name} is missing`);
+    return found;
+  }
+
+  write(name: string, bytes: Uint8Array): void {
+    checkFileName(name);
+    this.#files.set(name, bytes);
+  }
+
+  has(name: string): boolean {
+    return this.#files.has(name);
+  }
+
+  remove(name: string): void {
+    this.#files.delete(name);
+  }
+
+  list(): string[] {
+    return [...this.#files.keys()].sort();
+  }
+}
+
+export class DirectoryProofFiles implements ProofFiles {
+  readonly #root: string;
+
+  /** Made when the first file is written. */
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  read(name: string): Uint8Array {
+    const path = this.#path(name);
+    const status = lstatSync(path, { throwIfNoEntry: false });
+    if (status === undefined || !status.isFile()) throw new Refusal('file-missing', `${name} is missing`);
+    if (status.size > maximalFileLength)
+      throw new Refusal('file-too-large', `${name} has ${status.size} octets`);
+    return new Uint8Array(readFileSync(path));
+  }
+
+  /** Whole or not at all: written beside, flushed to disk, renamed. */
+  write(name: string, bytes: Uint8Array): void {
+    const path = this.#path(name);
+    mkdirSync(dirname(path), { recursive: true });
+    const partial = `${path}.partial`;
+    const file = openSync(partial, 'w', 0o644);
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(partial, path);
+  }
+
+  has(name: string): boolean {
+    return existsSync(this.#path(name));
+  }
+
+  remove(name: string): void {
+    rmSync(this.#path(name), { force: true });
+  }
+
+  /** Every entry that is not a directory, so that a foreign file is seen, whatever its name. */
+  list(): string[] {
+    if (!existsSync(this.#root)) return [];
+    return readdirSync(this.#root, { recursive: true, withFileTypes: true })
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name).slice(this.#root.length).replace(/^\/+/, ''))
+      .sort();
+  }
+
+  #path(name: string): string {
+    checkFileName(name);
+    return join(this.#root, name);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The objects of a proof directory, read and written: each function knows one file and its exact form (VF 8), and
+ * refuses what follows the end of the tree.
+ */
+import { type ByteTreeReader, readWhole } from '../byteTree/reader.ts';
+import { booleansLeaf, serialise, type Tree } from '../byteTree/tree.ts';
+import {
+  type Ciphertexts,
+  ciphertextsTree,
+  type PublicKey,
+  publicKeyTree,
+  readCiphertexts,
+  readPublicKey,
+} from '../elgamal/ciphertexts.ts';
+import { elementArrayTree, readElementArray } from '../groups/treeCodec.ts';
+import type { Elements } from '../groups/vectors.ts';
+import { type PolynomialInExponent, polynomialTree, readPolynomial } from '../keys/polynomialInExponent.ts';
+import { utf8 } from '../octets.ts';
+import { Refusal } from '../refusal.ts';
+import type { MixSession } from '../session/session.ts';
+import { fileNames } from './fileNames.ts';
+import type { ProofFiles } from './proofFiles.ts';
+
+export function readTree<T>(files: ProofFiles, name: string, read: (reader: ByteTreeReader) => T): T {
+  return readWhole(files.read(name), name, read);
+}
+
+export function writeTree(files: ProofFiles, name: string, tree: Tree): void {
+  files.write(name, serialise(tree));
+}
+
+/** A text file without a newline at its end. */
+export function readText(files: ProofFiles, name: string, pattern: RegExp): string {
+  const bytes = files.read(name);
+  const text = bytes.length <= 2048 ? Buffer.from(bytes).toString('latin1') : '';
+  if (!pattern.test(text) || text.endsWith('\n')) {
+    throw new Refusal('text-file-malformed', `${name} does not hold what it should, to the octet`);
+  }
+  return text;
+}
+
+/** A positive decimal number in a file of its own. */
+export function readNumber(files: ProofFiles, name: string): number {
+  return Number(readText(files, name, /^[1-9][0-9]{0,8}$/));
+}
+
+export function writeText(files: ProofFiles, name: string, text: string | number): void {
+  files.write(name, utf8(String(text)));
+}
+
+export function readKeyFile(session: MixSession, files: ProofFiles): PublicKey {
+  return readTree(files, fileNames.publicKey, (reader) =>
+    readPublicKey(session.codec, reader, fileNames.publicKey),
+  );
+}
+
+export function writeKeyFile(session: MixSession, files: ProofFiles, key: PublicKey): void {
+  writeTree(files, fileNames.publicKey, publicKeyTree(session.codec, key));
+}
+
+export function readPolynomialFile(session: MixSession, files: ProofFiles): PolynomialInExponent {
+  return readTree(files, fileNames.polynomial, (reader) =>
+    readPolynomial(session.codec, reader, session.threshold, fileNames.polynomial),
+  );
+}
+
+export function writePolynomialFile(
+  session: MixSession,
+  files: ProofFiles,
+  polynomial: PolynomialInExponent,
+): void {
+  writeTree(files, fileNames.polynomial, polynomialTree(session.codec, polynomial));
+}
+
+/** A list over C; its length must be `count` if given. */
+export function readList(session: MixSession, files: ProofFiles, name: string, count?: number): Ciphertexts {
+  return readTree(files, name, (reader) => {
+    try {
+      return readCiphertexts(session.codec, reader, name, count);
+    } catch (error) {
+      throw error instanceof Refusal ? new Refusal(error.reason, nameFile(name, error.message)) : error;
+    }
+  });
+}
+
+const nameFile = (name: string, message: string): string =>
+  message.startsWith(name) ? message : `${name}: ${message}`;
+
+export function writeList(session: MixSession, files: ProofFiles, name: string, list: Ciphertexts): void {
+  writeTree(files, name, ciphertextsTree(session.codec, list));
+}
+
+export function readPlaintextsFile(session: MixSession, files: ProofFiles, count: number): Elements[] {
+  return readTree(files, fileNames.plaintexts, (reader) =>
+    session.codec.readPlaintexts(reader, fileNames.plaintexts, count),
+  );
+}
+
+export function readElements(session: MixSession, files: ProofFiles, name: string, count: number): Elements {
+  return readTree(files, name, (reader) => readElementArray(session.group, reader, name, count));
+}
+
+export function writeElements(session: MixSession, files: ProofFiles, name: string, v: Elements): void {
+  writeTree(files, name, elementArrayTree(session.group, v));
+}
+
+export function readBooleans(files: ProofFiles, name: string, count: number): boolean[] {
+  return readTree(files, name, (reader) => reader.booleans(count));
+}
+
+export function writeBooleans(files: ProofFiles, name: string, values: readonly boolean[]): void {
+  writeTree(files, name, booleansLeaf(values));
+}

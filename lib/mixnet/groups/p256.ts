@@ -1,0 +1,286 @@
+/**
+ * The curve P-256 in JavaScript, on @noble/curves (Verificatum's `ECqPGroup(P-256)`, VF 3.3).
+ *
+ * In a vector a point is `x || y`, 32 octets each, and the point at infinity is 64 zero octets, which no point is since
+ * (0, 0) is not on the curve. In a byte tree the infinity is x = y = -1.
+ */
+import { normalizeZ } from '@noble/curves/abstract/curve.js';
+import { p256 } from '@noble/curves/nist.js';
+import { textLeaf } from '../byteTree/tree.ts';
+import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
+import { buffer, concatenate, fromHex, hex, shortHex, toBigInt, uint32, writeBigInt } from '../octets.ts';
+import { Refusal } from '../refusal.ts';
+import { describe, marshal } from './description.ts';
+import type { Group } from './group.ts';
+import {
+  FixedBaseTable,
+  fixedBaseWindow,
+  type GroupOperations,
+  multiPowerOf,
+} from './multiExponentiation.ts';
+import { ScalarRing, sameLength } from './scalarRing.ts';
+import { TableCache } from './tableCache.ts';
+import { type Elements, item, type Scalars, vectorOf } from './vectors.ts';
+
+const Point = p256.Point;
+type Point = InstanceType<typeof p256.Point>;
+
+const p = Point.Fp.ORDER;
+const { a, b } = Point.CURVE();
+const coordinate = 32;
+const stride = 64;
+const leafWidth = 33;
+const curveName = 'P-256';
+/** Octets of a message in one point (VF 3.3). */
+const messageLength = Math.floor((256 - 1) / 8) - 3;
+
+const operations: GroupOperations<Point> = {
+  one: Point.ZERO,
+  multiply: (left, right) => left.add(right),
+  square: (point) => point.double(),
+};
+
+const marshalled = marshal('com.verificatum.arithm.ECqPGroup', textLeaf(curveName));
+
+/** `x^3 + a x + b`. */
+const curveEquation = (x: bigint): bigint => ((((x * x + a) * x + b) % p) + p) % p;
+
+/** A square root modulo p = 3 (mod 4), or null. */
+function squareRoot(z: bigint): bigint | null {
+  const root = Point.Fp.pow(z, (p + 1n) / 4n);
+  return (root * root) % p === z ? root : null;
+}
+
+export class P256Group implements Group {
+  readonly name = curveName;
+  readonly description = describe(`ECqPGroup(${curveName})`, marshalled);
+  readonly marshalled = marshalled;
+  readonly ring = new ScalarRing(Point.Fn.ORDER);
+  readonly stride = stride;
+  readonly shortExponentsPay = false;
+  readonly tracedName = `ECqPGroup(${curveName})`;
+  readonly treeLength = 5 + 2 * (5 + leafWidth);
+  readonly messageLength = messageLength;
+  readonly generator = fromPoints([Point.BASE]);
+  readonly #tables = new TableCache<Point>(8);
+
+  identity(count: number): Elements {
+    return vectorOf('elements', stride, new Uint8Array(count * stride));
+  }
+
+  isIdentity(v: Elements, index: number): boolean {
+    return isZero(v.bytes, index * stride);
+  }
+
+  multiply(left: Elements, right: Elements): Elements {
+    const x = toPoints(left);
+    const y = toPoints(right);
+    if (x.length === 1 && y.length !== 1) return fromPoints(y.map((point) => x[0]!.add(point)));
+    if (y.length === 1) return fromPoints(x.map((point) => point.add(y[0]!)));
+    sameLength(x, y);
+    return fromPoints(x.map((point, i) => point.add(y[i]!)));
+  }
+
+  invert(v: Elements): Elements {
+    return fromPoints(toPoints(v).map((point) => point.negate()));
+  }
+
+  power(bases: Elements, exponents: Scalars): Elements {
+    const fixed = exponents.length === 1 && bases.length !== 1;
+    if (!fixed) sameLength(bases, exponents);
+    return fromPoints(
+      toPoints(bases).map((point, i) => point.multiplyUnsafe(this.ring.at(exponents, fixed ? 0 : i))),
+    );
+  }
+
+  powerBySecret(bases: Elements, exponent: Scalars): Elements {
+    const secret = this.ring.at(exponent, 0);
+    if (secret === 0n) return this.identity(bases.length);
+    return fromPoints(toPoints(bases).map((point) => (point.is0() ? point : point.multiply(secret))));
+  }
+
+  powerOfFixed(base: Elements, exponents: Scalars): Elements {
+    if (base.length !== 1) throw new RangeError('one base is needed');
+    const point = toPoints(base)[0]!;
+    const window = fixedBaseWindow(exponents.length, this.ring.bits);
+    const table = this.#tables.get(
+      base.bytes,
+      window,
+      () => new FixedBaseTable(operations, point, this.ring.bits, window),
+    );
+    return fromPoints(
+      Array.from({ length: exponents.length }, (_, i) =>
+        table === null
+          ? point.multiplyUnsafe(this.ring.at(exponents, i))
+          : table.power(exponents.bytes, i * coordinate, coordinate),
+      ),
+    );
+  }
+
+  multiPower(bases: Elements, exponents: Scalars): Elements {
+    sameLength(bases, exponents);
+    const bits = this.ring.maximalBits(exponents);
+    return fromPoints([multiPowerOf(operations, toPoints(bases), exponents.bytes, coordinate, bits)]);
+  }
+
+  product(v: Elements): Elements {
+    return fromPoints([toPoints(v).reduce((sum, point) => sum.add(point), Point.ZERO)]);
+  }
+
+  encode(v: Elements): Uint8Array {
+    const { treeLength } = this;
+    const out = new Uint8Array(v.length * treeLength);
+    const nodeHead = concatenate(Uint8Array.of(0), uint32(2));
+    const leafHead = concatenate(Uint8Array.of(1), uint32(leafWidth));
+    for (let i = 0, at = 0; i < v.length; i++, at += treeLength) {
+      const from = i * stride;
+      const infinity = isZero(v.bytes, from);
+      out.set(nodeHead, at);
+      for (let c = 0; c < 2; c++) {
+        const leafAt = at + 5 + c * (5 + leafWidth);
+        out.set(leafHead, leafAt);
+        if (infinity) out.fill(0xff, leafAt + 5, leafAt + 5 + leafWidth);
+        else out.set(v.bytes.subarray(from + c * coordinate, from + (c + 1) * coordinate), leafAt + 6);
+      }
+    }
+    return out;
+  }
+
+  decode(trees: Uint8Array, what: string): Elements {
+    const { treeLength } = this;
+    const count = trees.length / treeLength;
+    const pattern = this.encode(this.identity(1));
+    const bytes = new Uint8Array(count * stride);
+    for (let i = 0, at = 0; i < count; i++, at += treeLength) {
+      for (const header of [0, 5, 5 + 5 + leafWidth]) {
+        for (let j = at + header; j < at + header + 5; j++) {
+          if (trees[j] === pattern[j - at]) continue;
+          throw new Refusal(
+            'element-not-canonical',
+            `${what}: point ${i} is not a node of two ${leafWidth}-octet leaves`,
+          );
+        }
+      }
+      this.#decodePoint(trees.subarray(at, at + treeLength), bytes, i, `${what}: point ${i}`);
+    }
+    return vectorOf('elements', stride, bytes);
+  }
+
+  #decodePoint(tree: Uint8Array, out: Uint8Array, index: number, what: string): void {
+    const x = tree.subarray(10, 10 + leafWidth);
+    const y = tree.subarray(15 + leafWidth);
+    if (isMinusOne(x) && isMinusOne(y)) return;
+    if (x[0] !== 0 || y[0] !== 0)
+      throw new Refusal('element-not-canonical', `${what} has a coordinate out of range`);
+    checkPoint(toBigInt(x), toBigInt(y), what);
+    out.set(x.subarray(1), index * stride);
+    out.set(y.subarray(1), index * stride + coordinate);
+  }
+
+  derive(stream: PseudoRandomStream, count: number, slack: number): Elements {
+    const bytes = new Uint8Array(count * stride);
+    for (let i = 0; i < count; ) {
+      const x = toBigInt(stream.readIntegers(1, 256 + slack)) % p;
+      const z = curveEquation(x);
+      const root = z === 0n ? null : squareRoot(z);
+      if (root === null) continue;
+      writeBigInt(x, bytes, i * stride, coordinate);
+      writeBigInt(root < p - root ? root : p - root, bytes, i * stride + coordinate, coordinate);
+      i++;
+    }
+    return vectorOf('elements', stride, bytes);
+  }
+
+  encodeMessages(messages: readonly Uint8Array[]): Elements {
+    return fromPoints(messages.map(messagePoint));
+  }
+
+  decodeMessages(v: Elements): Uint8Array[] {
+    return Array.from({ length: v.length }, (_, i) => {
+      const x = v.bytes.subarray(i * stride, i * stride + coordinate);
+      const length = (x[coordinate - 3]! << 8) | x[coordinate - 2]!;
+      if (length > messageLength || this.isIdentity(v, i)) return new Uint8Array(0);
+      return x.slice(coordinate - 3 - length, coordinate - 3);
+    });
+  }
+
+  elementText(v: Elements, index: number): string {
+    if (this.isIdentity(v, index)) return '00';
+    return `04${hex(item(v, index).bytes)}`;
+  }
+
+  parseElement(text: string, what: string): Elements {
+    const bytes = /^04[0-9a-f]{128}$/.test(text) ? fromHex(text) : null;
+    if (bytes === null) {
+      throw new Refusal(
+        'element-not-canonical',
+        `${what} is not an uncompressed P-256 point in lower-case hex`,
+      );
+    }
+    checkPoint(toBigInt(bytes.subarray(1, 33)), toBigInt(bytes.subarray(33)), what);
+    return vectorOf('elements', stride, bytes.slice(1));
+  }
+
+  tracedElement(v: Elements, index: number): string {
+    const { bytes } = item(v, index);
+    return `(${shortHex(bytes.subarray(0, coordinate))}, ${shortHex(bytes.subarray(coordinate))})`;
+  }
+
+  /** Verificatum writes a comma after every point, the last one too. */
+  tracedArray(v: Elements): string {
+    return `(${Array.from({ length: v.length }, (_, i) => `${this.tracedElement(v, i)},`).join('')})`;
+  }
+}
+
+/** The smallest counter that makes `msg || length || counter` the x of a point (VF 3.3). */
+function messagePoint(message: Uint8Array): Point {
+  if (message.length > messageLength) {
+    throw new Refusal(
+      'message-too-long',
+      `${message.length} octets, a P-256 plaintext holds ${messageLength}`,
+    );
+  }
+  const prefix = (toBigInt(message) << 24n) | (BigInt(message.length) << 8n);
+  for (let counter = 0n; counter < 256n; counter++) {
+    const z = curveEquation(prefix | counter);
+    const root = z === 0n ? null : squareRoot(z);
+    if (root !== null) return Point.fromAffine({ x: prefix | counter, y: root });
+  }
+  throw new Refusal('message-too-long', 'no point encodes this message');
+}
+
+function checkPoint(x: bigint, y: bigint, what: string): void {
+  if (x >= p || y >= p) throw new Refusal('element-not-canonical', `${what} has a coordinate out of range`);
+  if ((y * y) % p !== curveEquation(x))
+    throw new Refusal('element-not-in-group', `${what} is not on the curve`);
+}
+
+function isZero(bytes: Uint8Array, from: number): boolean {
+  for (let i = from; i < from + stride; i++) if (bytes[i] !== 0) return false;
+  return true;
+}
+
+const isMinusOne = (bytes: Uint8Array): boolean => bytes.every((octet) => octet === 0xff);
+
+function toPoints(v: Elements): Point[] {
+  return Array.from({ length: v.length }, (_, i) => {
+    const at = i * stride;
+    if (isZero(v.bytes, at)) return Point.ZERO;
+    return new Point(
+      toBigInt(v.bytes.subarray(at, at + coordinate)),
+      toBigInt(v.bytes.subarray(at + coordinate, at + stride)),
+      1n,
+    );
+  });
+}
+
+function fromPoints(points: readonly Point[]): Elements {
+  const bytes = new Uint8Array(points.length * stride);
+  const view = buffer(bytes);
+  normalizeZ(Point, [...points]).forEach((point, i) => {
+    if (point.is0()) return;
+    view.write(point.X.toString(16).padStart(64, '0'), i * stride, 'hex');
+    view.write(point.Y.toString(16).padStart(64, '0'), i * stride + coordinate, 'hex');
+  });
+  return vectorOf('elements', stride, bytes);
+}
