@@ -1,0 +1,238 @@
+/**
+ * Everything that changes a task passes through here, in natural batches: one transaction for all inputs that
+ * gathered while the last one was under way (D10, D11).
+ *
+ * A batch that fails as a whole is applied again input by input, so that one bad input never takes others with it.
+ */
+import { Batcher } from '../batcher.ts';
+import { ConclaveError, ERROR_CODES, type Failure } from '../errors.ts';
+import type { Clock } from './clock.ts';
+import type { Registry } from './definitions.ts';
+import type { Context, Event, Outcome } from './events.ts';
+import { receive, tasksNamed } from './incoming.ts';
+import type { IncomingMessage, Receipt, TimerKind } from './model.ts';
+import type { DueTimer, EngineStore, EngineTransaction, Hints, ProcessedMessage } from './store.ts';
+import { type ResolvedNode, rows } from './tree.ts';
+import { type Claim, UnitOfWork } from './unit-of-work.ts';
+
+export type Input =
+  | { kind: 'event'; taskId: string; event: Event; claim?: Claim }
+  | { kind: 'create'; node: ResolvedNode; trace?: string }
+  | { kind: 'message'; message: IncomingMessage }
+  | { kind: 'timer'; timer: DueTimer }
+  | { kind: 'undeliverable'; messageId: string; taskId: string | null; failure: Failure };
+
+type Result = Outcome | Receipt;
+
+export interface ApplierOptions {
+  store: EngineStore;
+  registry: Registry;
+  clock: Clock;
+  context: Omit<Context, 'now' | 'facts'>;
+  /** Whether a queue takes no more tasks from peers (FQ-P4, 503). */
+  isFull(queue: string): Promise<boolean>;
+  /** Called after each commit. */
+  committed(hints: Hints): void;
+}
+
+const MAX_BATCH = 500;
+
+const TIMER_EVENTS: Record<TimerKind, (epoch: number) => Event> = {
+  expiration: () => ({ type: 'expire' }),
+  pingback: () => ({ type: 'pingback' }),
+  reservation: (epoch) => ({ type: 'reservation_expired', epoch }),
+  quorum: (epoch) => ({ type: 'quorum_waited', epoch }),
+};
+
+export class Applier {
+  readonly #options: ApplierOptions;
+  readonly #batches: Batcher<Input, Result | Error>;
+
+  constructor(options: ApplierOptions) {
+    this.#options = options;
+    this.#batches = new Batcher((inputs) => this.#together(inputs), { max: MAX_BATCH, parallel: 2 });
+  }
+
+  /** Applies one input; it is durable when the promise resolves. */
+  async apply(input: Exclude<Input, { kind: 'message' }>): Promise<Outcome> {
+    const result = await this.#batches.add(input);
+    if (result instanceof Error) throw result;
+    return result as Outcome;
+  }
+
+  async receive(messages: readonly IncomingMessage[]): Promise<Receipt[]> {
+    const results = await Promise.all(
+      messages.map((message) => this.#batches.add({ kind: 'message', message })),
+    );
+    return results.map((result) => {
+      if (result instanceof Error) throw result;
+      return result as Receipt;
+    });
+  }
+
+  /** Applies inputs inside a transaction of the caller's; `committed` is to be called with the hints after its commit. */
+  async applyWithin(
+    transaction: EngineTransaction,
+    inputs: readonly Input[],
+  ): Promise<{ results: Result[]; hints: Hints }> {
+    return this.#within(transaction, inputs, await this.#fullQueues(inputs));
+  }
+
+  idle(): Promise<void> {
+    return this.#batches.idle();
+  }
+
+  async #together(inputs: readonly Input[]): Promise<(Result | Error)[]> {
+    try {
+      return await this.#inOneTransaction(inputs);
+    } catch (thrown) {
+      if (inputs.length === 1) return [asError(thrown)];
+      const results: (Result | Error)[] = [];
+      for (const input of inputs) {
+        try {
+          results.push(...(await this.#inOneTransaction([input])));
+        } catch (failed) {
+          results.push(asError(failed));
+        }
+      }
+      return results;
+    }
+  }
+
+  async #inOneTransaction(inputs: readonly Input[]): Promise<Result[]> {
+    const full = await this.#fullQueues(inputs);
+    const { results, hints } = await this.#options.store.transaction((transaction) =>
+      this.#within(transaction, inputs, full),
+    );
+    this.#options.committed(hints);
+    return results;
+  }
+
+  async #fullQueues(inputs: readonly Input[]): Promise<Set<string>> {
+    const full = new Set<string>();
+    const queues = new Set(
+      inputs.flatMap((input) => (input.kind === 'message' ? [input.message.queue] : [])),
+    );
+    for (const queue of queues) if (await this.#options.isFull(queue)) full.add(queue);
+    return full;
+  }
+
+  async #within(
+    transaction: EngineTransaction,
+    inputs: readonly Input[],
+    full: ReadonlySet<string>,
+  ): Promise<{ results: Result[]; hints: Hints }> {
+    const { clock, registry, context: base } = this.#options;
+    const context: Context = { ...base, now: clock.now(), facts: (task) => registry.facts(task) };
+    const unit = new UnitOfWork(transaction, context);
+    await unit.lock([...new Set(inputs.flatMap(named))]);
+    const inbox = new Inbox(await seenBefore(transaction, inputs));
+    const live = await liveTimers(transaction, inputs);
+    const buried: { messageId: string; failure: Failure }[] = [];
+    const results: Result[] = [];
+    for (const input of inputs) {
+      switch (input.kind) {
+        case 'event':
+          results.push(unit.apply(input.taskId, input.event, input.claim));
+          break;
+        case 'create':
+          results.push(create(unit, input, context));
+          break;
+        case 'timer':
+          results.push(fire(unit, input.timer, live));
+          break;
+        case 'undeliverable':
+          buried.push(input);
+          results.push(undeliverable(unit, input));
+          break;
+        case 'message':
+          results.push(
+            inbox.process(input.message, () =>
+              receive(input.message, unit, registry, context, (queue) => full.has(queue)),
+            ),
+          );
+          break;
+      }
+      // What one input causes is done before the next: the order of a peer's messages matters.
+      await unit.settle();
+    }
+    await unit.flush();
+    if (inbox.records.length > 0) await transaction.recordIncoming(inbox.records);
+    if (buried.length > 0) await transaction.bury(buried, context.now);
+    return { results, hints: unit.hints };
+  }
+}
+
+function named(input: Input): string[] {
+  switch (input.kind) {
+    case 'event':
+      return [input.taskId];
+    case 'timer':
+      return [input.timer.taskId];
+    case 'message':
+      return tasksNamed(input.message);
+    case 'undeliverable':
+      return input.taskId === null ? [] : [input.taskId];
+    case 'create':
+      return [];
+  }
+}
+
+function create(unit: UnitOfWork, input: Extract<Input, { kind: 'create' }>, context: Context): Outcome {
+  const tasks = rows([input.node], null, context);
+  if (input.trace !== undefined) tasks[0]!.metadata.trace = input.trace;
+  unit.insert(tasks);
+  return unit.apply(tasks[0]!.id, { type: 'start' });
+}
+
+function fire(unit: UnitOfWork, timer: DueTimer, live: ReadonlySet<string>): Outcome {
+  if (!live.has(timer.timerId)) return { outcome: 'ignored', reason: 'another process has taken the timer' };
+  return unit.apply(timer.taskId, TIMER_EVENTS[timer.kind](timer.epoch));
+}
+
+function undeliverable(unit: UnitOfWork, input: Extract<Input, { kind: 'undeliverable' }>): Outcome {
+  if (input.taskId === null) return { outcome: 'ignored', reason: 'the message is of no task' };
+  return unit.apply(input.taskId, { type: 'undeliverable', failure: input.failure });
+}
+
+async function liveTimers(transaction: EngineTransaction, inputs: readonly Input[]): Promise<Set<string>> {
+  const ids = inputs.flatMap((input) => (input.kind === 'timer' ? [input.timer.timerId] : []));
+  return ids.length === 0 ? new Set() : transaction.takeTimers(ids);
+}
+
+async function seenBefore(transaction: EngineTransaction, inputs: readonly Input[]): Promise<Set<string>> {
+  const messages = inputs.flatMap((input) => (input.kind === 'message' ? [input.message] : []));
+  return messages.length === 0 ? new Set() : transaction.processed(messages);
+}
+
+/** Which messages are new, and what is recorded of them (D21). */
+class Inbox {
+  readonly records: ProcessedMessage[] = [];
+  readonly #seen: Set<string>;
+
+  constructor(seen: Set<string>) {
+    this.#seen = seen;
+  }
+
+  process(message: IncomingMessage, apply: () => Receipt): Receipt {
+    const key = `${message.peerId}/${message.messageId}`;
+    if (this.#seen.has(key)) return { outcome: 'duplicate' };
+    const receipt = apply();
+    const status = receipt.outcome === 'rejected' ? statusOf(receipt.failure) : 200;
+    // What will be sent again must not be taken for a duplicate then.
+    if (status === 503) return receipt;
+    this.#seen.add(key);
+    const failure = receipt.outcome === 'rejected' ? receipt.failure : null;
+    this.records.push({ message, taskId: message.taskId, status, failure });
+    return receipt;
+  }
+}
+
+function statusOf(failure: Failure): number {
+  const known = ERROR_CODES[failure.code as keyof typeof ERROR_CODES];
+  return known === undefined ? 400 : known.status;
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new ConclaveError('internal_error', {}, { cause: thrown });
+}

@@ -1,0 +1,256 @@
+/**
+ * The engine: what workflow authors, the federation and the command line call. Composes the applier, the worker and
+ * the pulse over one store; holds no state of its own that matters (D10).
+ */
+import { randomUUID } from 'node:crypto';
+import { ConclaveError, ERROR_CODES, type ErrorCode, type Failure, reasonOf } from '../errors.ts';
+import { Applier } from './applier.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { HandlerLog } from './context.ts';
+import type { QueueOptions, Registry } from './definitions.ts';
+import type { Event, Outcome } from './events.ts';
+import { hasEnded, type IncomingMessage, type Json, type Receipt, type Task } from './model.ts';
+import { Pulse } from './pulse.ts';
+import type { EngineStore, Hints } from './store.ts';
+import { type Resolver, resolve, type TreeNode } from './tree.ts';
+import { Worker } from './worker.ts';
+
+/** The peers as the engine needs them; the federation keeps them. */
+export interface PeerLookup {
+  /** Null: this node itself; undefined: unknown. */
+  idByUrl(url: string): string | null | undefined;
+  dialect(peerId: string): 'unknown' | 'conclave' | 'frestq';
+}
+
+export interface EngineOptions {
+  store: EngineStore;
+  registry: Registry;
+  peers: PeerLookup;
+  node: { name: string; url: string };
+  log: HandlerLog;
+  clock?: Clock;
+  queues?: Readonly<Record<string, QueueOptions>>;
+  /** Jobs at a time in this process. Default 200. */
+  capacity?: number;
+  /** How long a dead worker's tasks wait, in seconds (D13). Default 5. */
+  leaseSeconds?: number;
+  /** In seconds (FQ-S5). Default 60. */
+  reservationTimeout?: number;
+  workerName?: string;
+  isDeadWorker?(name: string): boolean;
+  fetchAsyncData?(task: Task, signal: AbortSignal): Promise<Map<string, string>>;
+  /** The outbox has messages for these peers. */
+  onOutgoing?(peerIds: readonly string[]): void;
+  /** These tasks have ended: a hint, after the commit. */
+  onEnded?(taskIds: readonly string[]): void;
+  /** Whether this process executes jobs. Default true. */
+  works?: boolean;
+}
+
+const ENDED_POLL = 500;
+
+export class Engine {
+  readonly store: EngineStore;
+  readonly registry: Registry;
+  readonly #options: EngineOptions;
+  readonly #clock: Clock;
+  readonly #applier: Applier;
+  readonly #worker: Worker;
+  readonly #pulse: Pulse;
+  readonly #resolver: Resolver;
+  readonly #waiters = new Map<string, Set<() => void>>();
+  #listening: { close(): Promise<void> } | null = null;
+
+  constructor(options: EngineOptions) {
+    const { store, registry, node, peers, log, clock = systemClock, queues = {} } = options;
+    this.#options = options;
+    this.store = store;
+    this.registry = registry;
+    this.#clock = clock;
+    this.#resolver = {
+      ownUrl: node.url,
+      peerIdOf: (url) => (url === node.url ? null : peers.idByUrl(url)),
+      isDefined: (queue, action) => registry.task(queue, action) !== undefined,
+      isContainerHandler: (name) => registry.container(name) !== undefined,
+      newId: randomUUID,
+    };
+    const { reservationTimeout = 60 } = options;
+    this.#applier = new Applier({
+      store,
+      registry,
+      clock,
+      context: { node, newId: randomUUID, dialect: (id) => peers.dialect(id), reservationTimeout },
+      isFull: async (queue) => {
+        const most = queues[queue]?.maxWaiting;
+        return most !== undefined && (await store.waiting(queue, most)) >= most;
+      },
+      committed: (hints) => this.#committed(hints),
+    });
+    this.#worker = new Worker({
+      store,
+      applier: this.#applier,
+      registry,
+      resolver: this.#resolver,
+      clock,
+      log,
+      node,
+      name: options.workerName ?? node.name,
+      queues,
+      capacity: options.capacity ?? 200,
+      leaseSeconds: options.leaseSeconds ?? 5,
+      fetchAsyncData: options.fetchAsyncData ?? refuseAsyncData,
+      isDead: options.isDeadWorker ?? (() => false),
+      committed: (hints) => this.#committed(hints),
+    });
+    const poll = () => this.#worker.poll();
+    this.#pulse = new Pulse({ store, applier: this.#applier, clock, log, poll });
+  }
+
+  async start(): Promise<void> {
+    this.#listening = this.store.listen((hints) => this.#heard(hints));
+    if (this.#options.works === false) return;
+    await this.#worker.start();
+    this.#pulse.start();
+  }
+
+  /** Stops claiming, lets handlers end for so long, and gives the rest back. Nothing is lost either way. */
+  async stop(graceSeconds = 10): Promise<void> {
+    if (this.#options.works !== false) {
+      await this.#pulse.stop();
+      await this.#worker.stop(graceSeconds);
+    }
+    await this.#applier.idle();
+    await this.#listening?.close();
+  }
+
+  /** How many jobs this process executes now. */
+  get busy(): number {
+    return this.#worker.busy;
+  }
+
+  /**
+   * Creates and starts a task tree; it is durable when the promise resolves.
+   * @returns the id of its root
+   * @throws ConclaveError `invalid_tree`, `unknown_peer`
+   */
+  async create(tree: TreeNode, options: { trace?: string } = {}): Promise<string> {
+    const node = resolve(tree, this.#resolver);
+    await this.#applier.apply({ kind: 'create', node, ...options });
+    return node.id;
+  }
+
+  /** Appends subtasks to a running task (FQ-T7). */
+  async add(taskId: string, trees: readonly TreeNode[]): Promise<void> {
+    const nodes = trees.map((tree) => resolve(tree, this.#resolver));
+    await this.#demand(taskId, { type: 'add', nodes });
+  }
+
+  /** Ends an external task with data (FQ-T5, FQ-C8). @throws ConclaveError `not_external`, `task_ended`, … */
+  async finishExternal(taskId: string, data: Json): Promise<void> {
+    await this.#demand(taskId, { type: 'finish_external', data });
+  }
+
+  /** Ends a task and everything below it, here and at peers (D17). */
+  async cancel(taskId: string, reason: string): Promise<void> {
+    const failure = new ConclaveError('cancelled', { reason }).toFailure(this.#options.node.name);
+    await this.#demand(taskId, { type: 'cancel', failure });
+  }
+
+  /** Messages of peers, authenticated and parsed (FQ-P*). They are durable and applied when the promise resolves. */
+  receive(messages: readonly IncomingMessage[]): Promise<Receipt[]> {
+    return this.#applier.receive(messages);
+  }
+
+  /** The sender gave these messages up: they are dead, and their tasks fail (D21). */
+  async undeliverable(
+    items: readonly { messageId: string; taskId: string | null; failure: Failure }[],
+  ): Promise<void> {
+    await Promise.all(items.map((item) => this.#applier.apply({ kind: 'undeliverable', ...item })));
+  }
+
+  /**
+   * Waits until a task has ended, whoever ends it.
+   * @throws ConclaveError `task_not_found`; the signal's reason when it is aborted
+   */
+  async ended(taskId: string, signal?: AbortSignal): Promise<Task> {
+    for (;;) {
+      const wake = this.#nextEnd(taskId);
+      const task = await this.store.task(taskId);
+      if (task === undefined) throw new ConclaveError('task_not_found', { taskId });
+      if (hasEnded(task)) {
+        wake.forget();
+        return task;
+      }
+      await Promise.race([wake.promise, aborted(signal)]).finally(wake.forget);
+    }
+  }
+
+  /** Hints of this process's outbox sender and of tests: looks for work now. */
+  async poll(): Promise<void> {
+    await this.#worker.poll();
+  }
+
+  async #demand(taskId: string, event: Event): Promise<void> {
+    const outcome: Outcome = await this.#applier.apply({ kind: 'event', taskId, event });
+    if (outcome.outcome === 'applied') return;
+    const task = await this.store.task(taskId);
+    if (task === undefined) throw new ConclaveError('task_not_found', { taskId });
+    if (event.type === 'finish_external' && task.type !== 'external')
+      throw new ConclaveError('not_external', { taskId });
+    if (hasEnded(task)) throw new ConclaveError('task_ended', { taskId, status: task.status });
+    if (outcome.outcome === 'ignored')
+      throw new ConclaveError('task_not_waiting', { taskId, status: task.status });
+    const { code, message } = outcome.failure;
+    throw code in ERROR_CODES
+      ? new ConclaveError(code as ErrorCode, { taskId, status: task.status, reason: message })
+      : new ConclaveError('task_failed', { reason: message });
+  }
+
+  #committed(hints: Hints): void {
+    this.#heard(hints);
+    const { log } = this.#options;
+    if (hints.queues.length + hints.peers.length + hints.ended.length + hints.aborts.length === 0) return;
+    this.store
+      .notify(hints)
+      .catch((thrown) => log.debug({ reason: reasonOf(thrown) }, 'other processes could not be notified'));
+  }
+
+  #heard({ queues, peers, ended, aborts, timer }: Hints): void {
+    this.#worker.poke(queues);
+    this.#worker.abort(aborts);
+    if (peers.length > 0) this.#options.onOutgoing?.(peers);
+    if (timer !== null) this.#pulse.due(timer);
+    if (ended.length === 0) return;
+    for (const id of ended) for (const wake of this.#waiters.get(id) ?? []) wake();
+    this.#options.onEnded?.(ended);
+  }
+
+  #nextEnd(taskId: string): { promise: Promise<void>; forget: () => void } {
+    const waiters = this.#waiters.get(taskId) ?? new Set();
+    this.#waiters.set(taskId, waiters);
+    let forget = (): void => {};
+    const promise = new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(ENDED_POLL, resolve);
+      waiters.add(resolve);
+      forget = () => {
+        cancel();
+        waiters.delete(resolve);
+        if (waiters.size === 0 && this.#waiters.get(taskId) === waiters) this.#waiters.delete(taskId);
+      };
+    });
+    return { promise, forget: () => forget() };
+  }
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal === undefined) return;
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
+
+async function refuseAsyncData(task: Task): Promise<Map<string, string>> {
+  const name = Object.keys(task.asyncData ?? {})[0];
+  throw new ConclaveError('async_data_failed', { name, reason: 'this process fetches no bulk data' });
+}

@@ -1,0 +1,212 @@
+/**
+ * The shell around the functional core (D11): applies inputs to tasks and writes everything that follows in one
+ * transaction, with one statement per table and kind of change, however many inputs there are (D10).
+ *
+ * Effects are applied in rounds. Before a round, all tasks that it needs are loaded at once; then its effects are
+ * applied in order; what they cause is the next round.
+ */
+import { ConclaveError, type Failure } from '../errors.ts';
+import type { Context, Effect, Event, Outcome } from './events.ts';
+import { hasEnded, type OutgoingMessage, type Task, type Timer } from './model.ts';
+import { type EngineTransaction, type Hints, noHints } from './store.ts';
+import { transition } from './transitions.ts';
+
+/** Of which claim a worker's report is; without it, the report comes from elsewhere. */
+export interface Claim {
+  workerId: string;
+  fence: number;
+}
+
+/** How many rounds a unit may take: a guard against rules that chase each other. */
+const MAX_ROUNDS = 100_000;
+
+export class UnitOfWork {
+  readonly hints: Hints = noHints();
+  readonly #transaction: EngineTransaction;
+  readonly #context: Context;
+  readonly #tasks = new Map<string, Task>();
+  readonly #childrenOf = new Map<string, Set<string>>();
+  readonly #inserted = new Set<string>();
+  readonly #changed = new Set<string>();
+  readonly #messages: OutgoingMessage[] = [];
+  readonly #timers: Timer[] = [];
+  readonly #clears: Extract<Effect, { effect: 'clear_timers' }>[] = [];
+  readonly #withdrawn: string[] = [];
+  #pending: Effect[] = [];
+
+  constructor(transaction: EngineTransaction, context: Context) {
+    this.#transaction = transaction;
+    this.#context = context;
+  }
+
+  /** Locks the trees of these tasks. Once, before anything else. */
+  async lock(taskIds: readonly string[]): Promise<void> {
+    if (taskIds.length > 0) for (const task of await this.#transaction.lock(taskIds)) this.#know(task);
+  }
+
+  task(id: string): Task | undefined {
+    return this.#tasks.get(id);
+  }
+
+  insert(tasks: readonly Task[]): void {
+    for (const task of tasks) {
+      this.#know(task);
+      this.#inserted.add(task.id);
+    }
+  }
+
+  /** Applies one event; what follows from it waits for `settle`. */
+  apply(taskId: string, event: Event, claim?: Claim): Outcome {
+    const task = this.#tasks.get(taskId);
+    if (task === undefined) return refused('task_not_found', { taskId });
+    if (claim !== undefined && (task.workerId !== claim.workerId || task.fence !== claim.fence))
+      return refused('fenced', { taskId });
+    const outcome = transition(task, event, this.#context);
+    if (outcome.outcome === 'applied') this.#change(task, outcome.changes, outcome.effects);
+    return outcome;
+  }
+
+  /** Applies everything that follows from what was applied so far. */
+  async settle(): Promise<void> {
+    for (let round = 0; this.#pending.length > 0; round += 1) {
+      if (round > MAX_ROUNDS) throw new Error('the effects of a unit of work do not come to an end');
+      const effects = this.#pending;
+      this.#pending = [];
+      await this.#fetch(effects);
+      for (const effect of effects) this.#effect(effect);
+    }
+  }
+
+  /** Writes all changes. The transaction may be committed after it. */
+  async flush(): Promise<void> {
+    const { now } = this.#context;
+    const inserted = [...this.#inserted].map((id) => this.#tasks.get(id)!);
+    const changed = [...this.#changed]
+      .filter((id) => !this.#inserted.has(id))
+      .map((id) => this.#tasks.get(id)!);
+    for (const task of [...inserted, ...changed]) this.#hint(task);
+    if (inserted.length > 0) await this.#transaction.insertTasks(inserted);
+    if (changed.length > 0) await this.#transaction.updateTasks(changed);
+    if (this.#clears.length > 0) await this.#transaction.clearTimers(this.#clears);
+    if (this.#timers.length > 0) await this.#transaction.setTimers(this.#liveTimers());
+    if (this.#withdrawn.length > 0) await this.#transaction.withdraw(this.#withdrawn, now);
+    if (this.#messages.length > 0) await this.#transaction.recordOutgoing(this.#messages, now);
+  }
+
+  #liveTimers(): Timer[] {
+    const live = this.#timers.filter(({ taskId }) => !hasEnded(this.#tasks.get(taskId)!));
+    for (const { fireAt } of live)
+      if (this.hints.timer === null || fireAt < this.hints.timer) this.hints.timer = fireAt;
+    return live;
+  }
+
+  #hint(task: Task): void {
+    if (task.jobQueue !== null && task.workerId === null) push(this.hints.queues, task.jobQueue);
+    // A slot that was freed lets another task of the queue start.
+    else if (!task.slot) push(this.hints.queues, task.queue);
+    if (hasEnded(task) && this.#changed.has(task.id)) this.hints.ended.push(task.id);
+  }
+
+  #know(task: Task): void {
+    if (this.#tasks.has(task.id)) return;
+    this.#tasks.set(task.id, task);
+    if (task.parentId === null) return;
+    const siblings = this.#childrenOf.get(task.parentId);
+    if (siblings === undefined) this.#childrenOf.set(task.parentId, new Set([task.id]));
+    else siblings.add(task.id);
+  }
+
+  #change(task: Task, changes: Partial<Task>, effects: Effect[]): void {
+    if (Object.keys(changes).length > 0) {
+      this.#tasks.set(task.id, { ...task, ...changes, modifiedDate: this.#context.now });
+      this.#changed.add(task.id);
+    }
+    for (const effect of effects) this.#pending.push(effect);
+  }
+
+  /** Loads what the effects of a round need, in at most two statements. */
+  async #fetch(effects: readonly Effect[]): Promise<void> {
+    const missing = new Set<string>();
+    const queries: Parameters<EngineTransaction['children']>[0][number][] = [];
+    for (const effect of effects) {
+      if (effect.effect === 'event' && !this.#tasks.has(effect.taskId)) missing.add(effect.taskId);
+      // The children of a task that is new in this unit are all here.
+      if (effect.effect === 'child' && !this.#inserted.has(effect.parentId)) {
+        if (this.#child(effect.parentId, effect.order) === undefined)
+          queries.push({ parentId: effect.parentId, match: { order: effect.order } });
+      }
+      if (effect.effect === 'children' && !this.#inserted.has(effect.parentId))
+        queries.push({ parentId: effect.parentId, match: { statuses: effect.statuses } });
+    }
+    for (const effect of effects)
+      if (effect.effect === 'insert') for (const { id } of effect.tasks) missing.delete(id);
+    if (missing.size > 0) for (const task of await this.#transaction.load([...missing])) this.#know(task);
+    if (queries.length > 0) for (const task of await this.#transaction.children(queries)) this.#know(task);
+  }
+
+  #child(parentId: string, order: number): Task | undefined {
+    for (const id of this.#childrenOf.get(parentId) ?? []) {
+      const task = this.#tasks.get(id)!;
+      if (task.order === order) return task;
+    }
+    return undefined;
+  }
+
+  #effect(effect: Effect): void {
+    switch (effect.effect) {
+      case 'event':
+        this.apply(effect.taskId, effect.event);
+        break;
+      case 'child': {
+        const child = this.#child(effect.parentId, effect.order);
+        if (child === undefined)
+          throw new Error(`task ${effect.parentId} has no child with the order ${effect.order}`);
+        this.apply(child.id, effect.event);
+        break;
+      }
+      case 'children':
+        for (const id of [...(this.#childrenOf.get(effect.parentId) ?? [])])
+          if (effect.statuses.includes(this.#tasks.get(id)!.status)) this.apply(id, effect.event);
+        break;
+      case 'insert':
+        this.insert(effect.tasks);
+        break;
+      case 'message':
+        this.#messages.push(effect.message);
+        push(this.hints.peers, effect.message.peerId);
+        break;
+      case 'withdraw':
+        this.#withdrawn.push(effect.taskId);
+        break;
+      case 'timer': {
+        const { taskId, kind, fireAt, epoch } = effect;
+        this.#timers.push({ taskId, kind, fireAt, epoch });
+        break;
+      }
+      case 'clear_timers':
+        this.#clearTimers(effect);
+        break;
+      case 'abort':
+        this.hints.aborts.push(effect.taskId);
+        break;
+    }
+  }
+
+  #clearTimers(effect: Extract<Effect, { effect: 'clear_timers' }>): void {
+    for (let index = this.#timers.length - 1; index >= 0; index -= 1) {
+      const timer = this.#timers[index]!;
+      if (timer.taskId === effect.taskId && (effect.kinds === 'all' || effect.kinds.includes(timer.kind)))
+        this.#timers.splice(index, 1);
+    }
+    if (!this.#inserted.has(effect.taskId)) this.#clears.push(effect);
+  }
+}
+
+function push(list: string[], item: string): void {
+  if (!list.includes(item)) list.push(item);
+}
+
+function refused(code: 'task_not_found' | 'fenced', data: Record<string, unknown>): Outcome {
+  const failure: Failure = new ConclaveError(code, data).toFailure();
+  return { outcome: 'refused', failure };
+}

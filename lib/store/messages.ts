@@ -1,0 +1,115 @@
+/** The table `messages` in a transaction of the engine: the inbox's record, and what goes into the outbox (D21). */
+import type { Knex } from 'knex';
+import type { IncomingMessage, OutgoingMessage } from '../engine/model.ts';
+import type { ProcessedMessage } from '../engine/store.ts';
+import { jsonText } from './task-rows.ts';
+
+/** Which of the messages were processed before, as `peerId/messageId`. */
+export async function processedBefore(
+  transaction: Knex,
+  messages: readonly IncomingMessage[],
+): Promise<Set<string>> {
+  const { rows } = await transaction.raw<{ rows: { key: string }[] }>(
+    `select peer_id || '/' || id as key from messages
+     where is_received and (peer_id, id) in (select * from unnest(cast(? as text[]), cast(? as text[])))`,
+    [messages.map(({ peerId }) => peerId), messages.map(({ messageId }) => messageId)] as Knex.RawBinding[],
+  );
+  return new Set(rows.map(({ key }) => key));
+}
+
+const RECORD_INCOMING = `insert into messages
+  (id, peer_id, is_received, sender_url, receiver_url, queue_name, action, task_id, input_data, info_text,
+   pingback_date, expiration_date, async_data, output_status, error, state, settled_date)
+  select id, peer_id, true, sender_url, ?, queue_name, action, task_id, input_data, info_text,
+    pingback_date, expiration_date, async_data, output_status, error, 'processed', now()
+  from unnest(cast(? as text[]), cast(? as text[]), cast(? as text[]), cast(? as text[]), cast(? as text[]),
+    cast(? as text[]), cast(? as json[]), cast(? as text[]), cast(? as timestamptz[]), cast(? as timestamptz[]),
+    cast(? as json[]), cast(? as integer[]), cast(? as json[]))
+    as v (id, peer_id, sender_url, queue_name, action, task_id, input_data, info_text, pingback_date,
+      expiration_date, async_data, output_status, error)`;
+
+export async function recordIncoming(
+  transaction: Knex,
+  ownUrl: string,
+  records: readonly ProcessedMessage[],
+): Promise<void> {
+  const messages = records.map(({ message }) => message);
+  await transaction.raw(RECORD_INCOMING, [
+    ownUrl,
+    messages.map(({ messageId }) => messageId),
+    messages.map(({ peerId }) => peerId),
+    messages.map(({ senderUrl }) => senderUrl),
+    messages.map(({ queue }) => queue),
+    messages.map(({ action }) => action),
+    records.map(({ taskId }) => taskId),
+    messages.map(({ data }) => jsonText(data)),
+    messages.map(({ infoText }) => infoText),
+    messages.map(({ pingbackDate }) => pingbackDate),
+    messages.map(({ expirationDate }) => expirationDate),
+    messages.map(({ asyncData }) => jsonText(asyncData)),
+    records.map(({ status }) => status),
+    records.map(({ failure }) => jsonText(failure)),
+  ] as Knex.RawBinding[]);
+}
+
+const RECORD_OUTGOING = `insert into messages
+  (id, peer_id, is_received, sender_url, receiver_url, queue_name, action, task_id, created_date, input_data,
+   info_text, pingback_date, expiration_date, async_data, state, next_attempt, deadline)
+  select v.id, v.peer_id, false, ?, coalesce(peers.url, ''), v.queue_name, v.action, v.task_id, ?, v.input_data,
+    v.info_text, v.pingback_date, v.expiration_date, v.async_data, 'pending', ?, v.deadline
+  from unnest(cast(? as text[]), cast(? as text[]), cast(? as text[]), cast(? as text[]), cast(? as text[]),
+    cast(? as json[]), cast(? as text[]), cast(? as timestamptz[]), cast(? as timestamptz[]), cast(? as json[]),
+    cast(? as timestamptz[])) with ordinality
+    as v (id, peer_id, queue_name, action, task_id, input_data, info_text, pingback_date, expiration_date,
+      async_data, deadline, place)
+  left join peers on peers.id = v.peer_id
+  order by v.place`;
+
+export async function recordOutgoing(
+  transaction: Knex,
+  ownUrl: string,
+  messages: readonly OutgoingMessage[],
+  now: Date,
+): Promise<void> {
+  await transaction.raw(RECORD_OUTGOING, [
+    ownUrl,
+    now,
+    now,
+    messages.map(({ messageId }) => messageId),
+    messages.map(({ peerId }) => peerId),
+    messages.map(({ queue }) => queue),
+    messages.map(({ action }) => action),
+    messages.map(({ taskId }) => taskId),
+    messages.map(({ data }) => jsonText(data)),
+    messages.map(({ infoText }) => infoText),
+    messages.map(({ pingbackDate }) => pingbackDate),
+    messages.map(({ expirationDate }) => expirationDate),
+    messages.map(({ asyncData }) => jsonText(asyncData)),
+    messages.map(({ deadline }) => deadline),
+  ] as Knex.RawBinding[]);
+}
+
+export async function withdraw(transaction: Knex, taskIds: readonly string[], now: Date): Promise<void> {
+  await transaction.raw(
+    `update messages set state = 'withdrawn', settled_date = ?
+     where task_id = any(?) and state = 'pending' and attempts = 0`,
+    [now, taskIds] as Knex.RawBinding[],
+  );
+}
+
+export async function bury(
+  transaction: Knex,
+  messages: readonly { messageId: string; failure: unknown }[],
+  now: Date,
+): Promise<void> {
+  await transaction.raw(
+    `update messages set state = 'dead', error = v.error, settled_date = ?
+     from unnest(cast(? as text[]), cast(? as json[])) as v (id, error)
+     where messages.id = v.id and not is_received and state = 'pending'`,
+    [
+      now,
+      messages.map(({ messageId }) => messageId),
+      messages.map(({ failure }) => jsonText(failure)),
+    ] as Knex.RawBinding[],
+  );
+}

@@ -1,0 +1,61 @@
+/** The table `timers`: what is to happen to a task at a time (D17). */
+import type { Knex } from 'knex';
+import type { Timer, TimerKind } from '../engine/model.ts';
+import type { DueTimer } from '../engine/store.ts';
+
+export async function setTimers(transaction: Knex, timers: readonly Timer[]): Promise<void> {
+  if (timers.length === 0) return;
+  await transaction.raw(
+    `insert into timers (task_id, kind, fire_at, epoch)
+     select * from unnest(cast(? as text[]), cast(? as text[]), cast(? as timestamptz[]), cast(? as integer[]))`,
+    [
+      timers.map(({ taskId }) => taskId),
+      timers.map(({ kind }) => kind),
+      timers.map(({ fireAt }) => fireAt),
+      timers.map(({ epoch }) => epoch),
+    ] as Knex.RawBinding[],
+  );
+}
+
+export async function clearTimers(
+  transaction: Knex,
+  clears: readonly { taskId: string; kinds: readonly TimerKind[] | 'all' }[],
+): Promise<void> {
+  await transaction.raw(
+    `delete from timers using unnest(cast(? as text[]), cast(? as text[])) as v (task_id, kinds)
+     where timers.task_id = v.task_id and (v.kinds = 'all' or timers.kind = any(string_to_array(v.kinds, ',')))`,
+    [
+      clears.map(({ taskId }) => taskId),
+      clears.map(({ kinds }) => (kinds === 'all' ? 'all' : kinds.join(','))),
+    ] as Knex.RawBinding[],
+  );
+}
+
+/** The timers that were still there. */
+export async function takeTimers(transaction: Knex, ids: readonly string[]): Promise<Set<string>> {
+  const { rows } = await transaction.raw<{ rows: { id: string }[] }>(
+    'delete from timers where id = any(cast(? as bigint[])) returning id',
+    [ids] as unknown as Knex.RawBinding[],
+  );
+  return new Set(rows.map(({ id }) => id));
+}
+
+/** Reads only: two processes may see the same timer; the one whose transaction takes it applies it. */
+export async function dueTimers(db: Knex, now: Date, limit: number): Promise<DueTimer[]> {
+  const { rows } = await db.raw<{ rows: DueTimer[] }>(
+    `select id as "timerId", task_id as "taskId", kind, fire_at as "fireAt", epoch from timers
+     where fire_at <= ? order by fire_at, id limit ?`,
+    [now, limit],
+  );
+  return rows;
+}
+
+/** The soonest timer, or delayed job (a retry). */
+export async function nextDue(db: Knex, now: Date): Promise<Date | null> {
+  const { rows } = await db.raw<{ rows: { due: Date | null }[] }>(
+    `select least((select min(fire_at) from timers),
+       (select min(run_at) from tasks where job is not null and worker_id is null and run_at > ?)) as due`,
+    [now],
+  );
+  return rows[0]!.due;
+}
