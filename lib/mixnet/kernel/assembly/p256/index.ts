@@ -1,0 +1,19 @@
+// What the P-256 module exports. The host (kernel/p256Module.ts) lays out memory from __heap_base on.
+export { addPoints, negatePoints, subtractPoints, totalPoints } from "./batchAdd";
+export { readWords, scalarsTooLong, windowCount } from "./digits";
+export { fixedBase, makeTable, tableSize } from "./fixedBase";
+export { multiScalar, multiScalarWork } from "./multiScalar";
+export { checkPoints, readPoints, writePoints } from "./points";
+export { decompress, liftCandidates } from "./squareRoot";
+export { recode, variableBase, variableBaseWork } from "./variableBase";
+export {
+  ringAdd, ringCheck, ringForget, ringInner, ringInvert, ringMultiply, ringMultiplyAdd, ringProduct, ringRecurrence,
+  ringReduce, ringRunningProducts, ringSubtract, ringSum,
+} from "../ring";
+
+// For tests of the limb bounds.
+export { canonical, carry, invert } from "./field";
+export { carry4, invertLanes } from "./quad";
+export { mul, mul4, sqr, sqr4 } from "./products";
+
+export function heapBase(): usize { return __heap_base; }

@@ -1,0 +1,233 @@
+/**
+ * One instance of the P-256 module and what it does with a unit of a job: copies the unit's operands in, calls the
+ * kernel, copies the results out. Each thread has its own instance; the lists themselves are never in its memory.
+ */
+import { windowsAtATime } from './multiScalarPlan.ts';
+import type { P256Exports } from './p256Exports.ts';
+import {
+  CANDIDATE_OCTETS,
+  COMPRESSED_OCTETS,
+  type FixedBaseTable,
+  jobSize,
+  type Operand,
+  type P256Job,
+  POINT_OCTETS,
+  SCALAR_OCTETS,
+  UNIT,
+} from './p256Job.ts';
+import { Arena, loadModule } from './wasmModule.ts';
+
+/** A point as the kernel keeps it. */
+const INNER_POINT = 72;
+/** A recoded exponent (assembly/p256/variableBase.ts). */
+const RECODED = 56;
+/** Tables kept by one instance; beyond, all are dropped and copied in again as they are needed. */
+const TABLE_OCTETS = 64 * 2 ** 20;
+
+type Job<Op extends P256Job['op']> = Extract<P256Job, { op: Op }>;
+type Range = Readonly<{ from: number; count: number }>;
+
+export class P256Engine {
+  readonly exports: P256Exports;
+  readonly arena: Arena;
+  readonly #tables = new Map<number, number>();
+
+  constructor(module: WebAssembly.Module = loadModule('p256')) {
+    this.exports = new WebAssembly.Instance(module).exports as unknown as P256Exports;
+    this.arena = new Arena(this.exports.memory, this.exports.heapBase());
+  }
+
+  run(job: P256Job, unit: number): void {
+    this.arena.reset();
+    if (job.op === 'multiScalar') {
+      this.#multiScalar(job, unit);
+      return;
+    }
+    const from = unit * UNIT[job.op];
+    const range = { from, count: Math.min(UNIT[job.op], jobSize(job) - from) };
+    switch (job.op) {
+      case 'sum':
+        this.#sum(job, range);
+        break;
+      case 'negate':
+        this.#negate(job, range);
+        break;
+      case 'total':
+        this.#total(job, range, unit);
+        break;
+      case 'fixedBase':
+        this.#fixedBase(job, range);
+        break;
+      case 'power':
+        this.#power(job, range);
+        break;
+      case 'check':
+        this.#check(job, range, unit);
+        break;
+      case 'decompress':
+        this.#decompress(job, range);
+        break;
+      case 'lift':
+        this.#lift(job, range);
+        break;
+    }
+  }
+
+  /** The table of all window multiples of one point (64 octets). */
+  makeTable(base: Uint8Array, width: number, bits: number): Uint8Array {
+    this.arena.reset();
+    const point = this.#points(base);
+    const size = this.exports.tableSize(width, bits);
+    const table = this.arena.take(size);
+    this.exports.makeTable(table, point, width, bits);
+    return this.arena.view(table, size).slice();
+  }
+
+  /** Points, known to be good, into the kernel's form. */
+  #points(octets: Uint8Array, room = octets.length / POINT_OCTETS): number {
+    const count = octets.length / POINT_OCTETS;
+    const points = this.arena.take(room * INNER_POINT);
+    this.exports.readPoints(points, this.arena.put(octets), count);
+    return points;
+  }
+
+  /** The part of an operand that a unit needs, and the step from one element to the next. */
+  #operand(operand: Operand, { from, count }: Range): { at: number; step: number } {
+    const octets = operand.single ? operand.octets : slice(operand.octets, POINT_OCTETS, from, count);
+    return { at: this.#points(octets), step: operand.single ? 0 : INNER_POINT };
+  }
+
+  #writePoints(out: Uint8Array, points: number, { from, count }: Range): void {
+    const octets = this.arena.take(count * POINT_OCTETS);
+    this.exports.writePoints(octets, points, count);
+    out.set(this.arena.view(octets, count * POINT_OCTETS), from * POINT_OCTETS);
+  }
+
+  /** Scalars as little-endian words. */
+  #words(scalars: Uint8Array): number {
+    const words = this.arena.take(scalars.length);
+    this.exports.readWords(words, this.arena.put(scalars), scalars.length / SCALAR_OCTETS);
+    return words;
+  }
+
+  #sum(job: Job<'sum'>, range: Range): void {
+    const a = this.#operand(job.a, range);
+    const b = this.#operand(job.b, range);
+    const out = this.arena.take(range.count * INNER_POINT);
+    const { addPoints, subtractPoints } = this.exports;
+    (job.subtract ? subtractPoints : addPoints)(out, a.at, a.step, b.at, b.step, range.count);
+    this.#writePoints(job.out, out, range);
+  }
+
+  #negate(job: Job<'negate'>, range: Range): void {
+    const points = this.#points(slice(job.points, POINT_OCTETS, range.from, range.count));
+    this.exports.negatePoints(points, range.count);
+    this.#writePoints(job.out, points, range);
+  }
+
+  #total(job: Job<'total'>, { from, count }: Range, unit: number): void {
+    const points = this.#points(slice(job.points, POINT_OCTETS, from, count));
+    this.exports.totalPoints(points, count);
+    this.#writePoints(job.out, points, { from: unit, count: 1 });
+  }
+
+  #fixedBase(job: Job<'fixedBase'>, range: Range): void {
+    const tables = this.#tableAddresses(job.terms.map(({ table }) => table));
+    const out = job.addend
+      ? this.#points(slice(job.addend, POINT_OCTETS, range.from, range.count))
+      : this.arena.take(range.count * INNER_POINT);
+    job.terms.forEach(({ table, scalars }, i) => {
+      const words = this.#words(slice(scalars, SCALAR_OCTETS, range.from, range.count));
+      const accumulate = i > 0 || job.addend !== null;
+      this.exports.fixedBase(out, tables[i]!, table.width, table.bits, words, range.count, accumulate);
+      this.arena.view(words, range.count * SCALAR_OCTETS).fill(0);
+    });
+    this.#writePoints(job.out, out, range);
+  }
+
+  /** Where this instance has the tables; those it does not have yet are copied in. Before any other memory is taken. */
+  #tableAddresses(tables: readonly FixedBaseTable[]): number[] {
+    const missing = tables.reduce((sum, t) => sum + (this.#tables.has(t.id) ? 0 : t.octets.length), 0);
+    if (this.arena.kept + missing > TABLE_OCTETS) {
+      this.arena.forget();
+      this.#tables.clear();
+    }
+    return tables.map(({ id, octets }) => {
+      const known = this.#tables.get(id);
+      if (known !== undefined) return known;
+      const at = this.arena.keep(octets.length);
+      this.arena.view(at, octets.length).set(octets);
+      this.#tables.set(id, at);
+      return at;
+    });
+  }
+
+  #multiScalar(job: Job<'multiScalar'>, unit: number): void {
+    const { width, windows, chunk, windowsPerRange, ranges } = job.plan;
+    const index = Math.floor(unit / ranges);
+    const from = index * chunk;
+    const count = Math.min(chunk, job.points.length / POINT_OCTETS - from);
+    const first = (unit % ranges) * windowsPerRange;
+    const last = Math.min(windows, first + windowsPerRange);
+    const group = windowsAtATime(count, last - first);
+    const points = this.#points(slice(job.points, POINT_OCTETS, from, count));
+    const words = this.#words(slice(job.scalars, SCALAR_OCTETS, from, count));
+    job.tooLong[index] = this.exports.scalarsTooLong(words, count, job.bits);
+    const work = this.arena.take(this.exports.multiScalarWork(count, width, last - first, group));
+    const out = this.arena.take(INNER_POINT);
+    this.exports.multiScalar(out, points, words, count, width, first, last, group, work);
+    this.#writePoints(job.out, out, { from: unit, count: 1 });
+  }
+
+  #power(job: Job<'power'>, range: Range): void {
+    const { exponents } = job;
+    const quads = Math.ceil(range.count / 4);
+    const octets = slice(job.points, POINT_OCTETS, range.from, range.count);
+    const points = this.#points(octets, 4 * quads);
+    this.arena.view(points + range.count * INNER_POINT, (4 * quads - range.count) * INNER_POINT).fill(0);
+    const own = exponents.single
+      ? exponents.octets
+      : slice(exponents.octets, SCALAR_OCTETS, range.from, range.count);
+    const secret = this.arena.put(own);
+    const words = this.#words(own);
+    const lanes = exponents.single ? 1 : 4 * quads;
+    const recoded = this.arena.take(lanes * RECODED);
+    for (let i = 0; i < lanes; i++) {
+      const one = Math.min(i, own.length / SCALAR_OCTETS - 1);
+      this.exports.recode(recoded + RECODED * i, words + SCALAR_OCTETS * one);
+    }
+    const out = this.arena.take(4 * quads * INNER_POINT);
+    const work = this.arena.take(this.exports.variableBaseWork(quads));
+    this.exports.variableBase(out, points, recoded, exponents.single ? 0 : RECODED, quads, work);
+    this.arena.view(secret, recoded + lanes * RECODED - secret).fill(0);
+    this.#writePoints(job.out, out, range);
+  }
+
+  #check(job: Job<'check'>, { from, count }: Range, unit: number): void {
+    const at = this.arena.put(slice(job.points, POINT_OCTETS, from, count));
+    const bad = this.exports.checkPoints(at, count);
+    job.firstBad[unit] = bad === count ? -1 : from + bad;
+  }
+
+  #decompress(job: Job<'decompress'>, range: Range): void {
+    const compressed = this.arena.put(slice(job.compressed, COMPRESSED_OCTETS, range.from, range.count));
+    const out = this.arena.take((range.count + 3) * INNER_POINT);
+    const good = this.arena.take(range.count);
+    this.exports.decompress(out, compressed, good, range.count);
+    job.good.set(this.arena.view(good, range.count), range.from);
+    this.#writePoints(job.out, out, range);
+  }
+
+  #lift(job: Job<'lift'>, range: Range): void {
+    const candidates = this.arena.put(slice(job.candidates, CANDIDATE_OCTETS, range.from, range.count));
+    const out = this.arena.take((range.count + 3) * INNER_POINT);
+    const good = this.arena.take(range.count);
+    this.exports.liftCandidates(out, candidates, good, range.count);
+    job.good.set(this.arena.view(good, range.count), range.from);
+    this.#writePoints(job.out, out, range);
+  }
+}
+
+function slice(octets: Uint8Array, size: number, from: number, count: number): Uint8Array {
+  return octets.subarray(from * size, (from + count) * size);
+}

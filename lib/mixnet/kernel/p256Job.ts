@@ -1,0 +1,92 @@
+/**
+ * What the P-256 kernel can be asked, as plain data that any thread can take a share of: a job falls into numbered
+ * units that may be done in any order, by any thread, each writing its own part of the outputs.
+ *
+ * Points are 64 octets (affine x, y, big-endian; 64 zero octets are infinity), scalars 32 big-endian octets.
+ */
+
+export const POINT_OCTETS = 64;
+export const SCALAR_OCTETS = 32;
+export const COMPRESSED_OCTETS = 33;
+export const CANDIDATE_OCTETS = 64;
+
+/** One base's table; `octets` is as the kernel laid it out, for its eyes only. */
+export type FixedBaseTable = Readonly<{ id: number; width: number; bits: number; octets: Uint8Array }>;
+
+/** A list, or a single element that stands for a list of equal ones. */
+export type Operand = Readonly<{ octets: Uint8Array; single: boolean }>;
+
+export type P256Job =
+  /** Item by item. */
+  | Readonly<{ op: 'sum'; a: Operand; b: Operand; subtract: boolean; out: Uint8Array }>
+  | Readonly<{ op: 'negate'; points: Uint8Array; out: Uint8Array }>
+  /** The sum of each unit's points. */
+  | Readonly<{ op: 'total'; points: Uint8Array; out: Uint8Array }>
+  | Readonly<{
+      op: 'fixedBase';
+      terms: readonly Readonly<{ table: FixedBaseTable; scalars: Uint8Array }>[];
+      addend: Uint8Array | null;
+      out: Uint8Array;
+    }>
+  | Readonly<{
+      op: 'multiScalar';
+      points: Uint8Array;
+      scalars: Uint8Array;
+      bits: number;
+      plan: MultiScalarPlan;
+      /** One partial sum for each unit. */
+      out: Uint8Array;
+      /** For each chunk, how many of its scalars are too long. */
+      tooLong: Int32Array;
+    }>
+  | Readonly<{ op: 'power'; points: Uint8Array; exponents: Operand; out: Uint8Array }>
+  /** `firstBad`: for each unit the index in the whole list of the first bad point, or -1. */
+  | Readonly<{ op: 'check'; points: Uint8Array; firstBad: Int32Array }>
+  | Readonly<{ op: 'decompress'; compressed: Uint8Array; out: Uint8Array; good: Uint8Array }>
+  | Readonly<{ op: 'lift'; candidates: Uint8Array; out: Uint8Array; good: Uint8Array }>;
+
+/**
+ * How a multi-scalar multiplication is cut: terms into chunks, windows of `width` bits into ranges. Unit u is chunk
+ * u div ranges, range u mod ranges.
+ */
+export type MultiScalarPlan = Readonly<{
+  width: number;
+  windows: number;
+  chunk: number;
+  chunks: number;
+  windowsPerRange: number;
+  ranges: number;
+}>;
+
+/** Elements of a unit. A unit takes 1 to 100 ms. */
+export const UNIT = {
+  sum: 2048,
+  negate: 8192,
+  total: 8192,
+  fixedBase: 2048,
+  power: 512,
+  check: 4096,
+  decompress: 1024,
+  lift: 1024,
+} as const satisfies Record<Exclude<P256Job['op'], 'multiScalar'>, number>;
+
+/** Number of elements a job is about. */
+export function jobSize(job: Exclude<P256Job, { op: 'multiScalar' }>): number {
+  switch (job.op) {
+    case 'sum':
+    case 'negate':
+    case 'fixedBase':
+    case 'power':
+    case 'decompress':
+    case 'lift':
+      return job.out.length / POINT_OCTETS;
+    case 'check':
+    case 'total':
+      return job.points.length / POINT_OCTETS;
+  }
+}
+
+export function unitCount(job: P256Job): number {
+  if (job.op === 'multiScalar') return job.plan.chunks * job.plan.ranges;
+  return Math.ceil(jobSize(job) / UNIT[job.op]);
+}
