@@ -31,12 +31,14 @@ export interface OutboxMessage {
   deadline: Date | null;
   /** Counts this attempt. */
   attempts: number;
+  /** What the attempt before said. */
+  error: Failure | null;
 }
 
 const COLUMNS = `m.seq as sequence, m.id as "messageId", m.peer_id as "peerId", m.sender_url as "senderUrl",
   m.receiver_url as "receiverUrl", m.queue_name as queue, m.action, m.task_id as "taskId", m.input_data as data,
   m.info_text as "infoText", m.pingback_date as "pingbackDate", m.expiration_date as "expirationDate",
-  m.async_data as "asyncData", m.deadline, m.attempts`;
+  m.async_data as "asyncData", m.deadline, m.attempts, m.error`;
 
 /**
  * Commits without waiting for the disk. To lose such a change in a crash means to send a message once more, which
@@ -91,13 +93,19 @@ export async function takeMessages(
   return rows.map(withNumber).sort((one, other) => one.sequence - other.sequence);
 }
 
-/** When the earliest of a peer's messages that wait is due; null when none waits. */
-export async function nextDueDate(db: Knex, peerId: string): Promise<Date | null> {
-  const { rows } = await db.raw<{ rows: { due: Date | null }[] }>(
-    `select min(next_attempt) as due from messages where peer_id = ? and state = 'pending'`,
-    [peerId],
+/** Keeps messages that are on their way in the hands of their sender. */
+export async function extendLeases(
+  db: Knex,
+  items: readonly Pick<OutboxMessage, 'sequence' | 'attempts'>[],
+  leaseUntil: Date,
+): Promise<void> {
+  await db.raw(
+    `with ${UNFLUSHED}
+     update messages m set next_attempt = ?
+     from unnest(cast(? as bigint[]), cast(? as integer[])) as s (seq, attempts), unflushed
+     where m.seq = s.seq and m.attempts = s.attempts and m.state = 'pending'`,
+    [leaseUntil, items.map(({ sequence }) => sequence), items.map(({ attempts }) => attempts)],
   );
-  return rows[0]?.due ?? null;
 }
 
 export interface Delivered {

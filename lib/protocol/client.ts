@@ -1,0 +1,227 @@
+/**
+ * Requests to peers: one message, a batch, or the question what the peer is.
+ *
+ * An `Answer` says what came back; what that means for a message is decided by `delivery.ts`. A request that got no answer
+ * throws `RequestFailed`: whether it arrived is then unknown, unless `connected` is false.
+ */
+import type { SecureContext } from 'node:tls';
+import type { Dispatcher, Pool } from 'undici';
+import type { Json } from '../engine/model.ts';
+import { ConclaveError, reasonOf } from '../errors.ts';
+import { type ConnectionOptions, ownContext, pinnedPool } from './connection.ts';
+import { type WireMessage, wireBody } from './message.ts';
+import type { Peer } from './peers.ts';
+import { conclavePath, queuePath } from './peerUrl.ts';
+import { ERROR_HEADER } from './refusal.ts';
+import type { ServerIdentity } from './server.ts';
+
+/** Answers are small: an error, or one result for each message of a batch. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+
+const DEFAULT_CONNECTION: ConnectionOptions = {
+  connections: 8,
+  headersMilliseconds: 30_000,
+  bodyMilliseconds: 30_000,
+};
+
+export interface Answer {
+  status: number;
+  /** The code of an error of a Conclave node; null from others. */
+  code: string | null;
+  /** The JSON of the body; null when it is none. */
+  body: unknown;
+  /** The text that says what is wrong, for people. */
+  text: string;
+  retryAfterMilliseconds: number | null;
+}
+
+/** No answer. `connected`: the request may have arrived. */
+export class RequestFailed extends Error {
+  readonly connected: boolean;
+  readonly code: string;
+
+  constructor(code: string, reason: string, connected: boolean, options?: ErrorOptions) {
+    super(reason, options);
+    this.name = 'RequestFailed';
+    this.code = code;
+    this.connected = connected;
+  }
+}
+
+export interface FederationClientOptions {
+  identity: ServerIdentity;
+  connection?: Partial<ConnectionOptions>;
+}
+
+export type ReachablePeer = Peer & { url: string };
+
+export class FederationClient {
+  readonly #connection: ConnectionOptions;
+  #context: SecureContext;
+  /** By peer id; `pins` tells when the pool is out of date. */
+  readonly #pools = new Map<string, { pins: string; pool: Pool }>();
+
+  constructor({ identity, connection }: FederationClientOptions) {
+    this.#connection = { ...DEFAULT_CONNECTION, ...connection };
+    this.#context = ownContext(identity);
+  }
+
+  /** Presents a new certificate from the next connection on (D22). */
+  async setIdentity(identity: ServerIdentity): Promise<void> {
+    this.#context = ownContext(identity);
+    await this.#closePools([...this.#pools.keys()]);
+  }
+
+  /** One message, as the original sends it (FQ-P6). Throws `RequestFailed`. */
+  sendMessage(peer: ReachablePeer, message: WireMessage, signal?: AbortSignal): Promise<Answer> {
+    return this.#request(
+      peer,
+      'POST',
+      queuePath(peer.url, message.queue),
+      JSON.stringify(wireBody(message)),
+      signal,
+    );
+  }
+
+  /** A batch of entries in their JSON form (`batchEntry`), to a Conclave node. Throws `RequestFailed`. */
+  sendBatch(peer: ReachablePeer, entries: readonly string[], signal?: AbortSignal): Promise<Answer> {
+    const body = `{"messages":[${entries.join(',')}]}`;
+    return this.#request(peer, 'POST', `${conclavePath(peer.url)}/messages`, body, signal);
+  }
+
+  /** Asks what the peer is. Throws `RequestFailed`. */
+  askIdentity(peer: ReachablePeer, signal?: AbortSignal): Promise<Answer> {
+    return this.#request(peer, 'GET', conclavePath(peer.url), null, signal);
+  }
+
+  /** The pool of connections to a peer, pinned to the certificates that it has now. */
+  poolOf(peer: ReachablePeer): Pool {
+    const pins = JSON.stringify([peer.url, peer.certificates.map(({ fingerprint }) => fingerprint)]);
+    const known = this.#pools.get(peer.id);
+    if (known?.pins === pins) return known.pool;
+    void this.#closePools([peer.id]);
+    const pool = pinnedPool(peer, this.#context, this.#connection);
+    this.#pools.set(peer.id, { pins, pool });
+    return pool;
+  }
+
+  /** Ends what is under way to peers that are not among `ids`. */
+  async keepOnly(ids: ReadonlySet<string>): Promise<void> {
+    await this.#closePools([...this.#pools.keys()].filter((id) => !ids.has(id)));
+  }
+
+  /** Waits for requests under way, then closes every connection. */
+  async close(): Promise<void> {
+    await this.#closePools([...this.#pools.keys()]);
+  }
+
+  async #closePools(ids: readonly string[]): Promise<void> {
+    const pools = ids.flatMap((id) => this.#pools.get(id)?.pool ?? []);
+    for (const id of ids) this.#pools.delete(id);
+    await Promise.all(pools.map((pool) => pool.close()));
+  }
+
+  async #request(
+    peer: ReachablePeer,
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | null,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer> {
+    const started = { connected: false };
+    try {
+      const response = await this.poolOf(peer).request({
+        method,
+        path,
+        body,
+        headers: body === null ? {} : { 'content-type': 'application/json' },
+        signal: signal ?? null,
+      });
+      started.connected = true;
+      return await readAnswer(response);
+    } catch (thrown) {
+      throw asRequestFailed(thrown, peer, started.connected);
+    }
+  }
+}
+
+async function readAnswer(response: Dispatcher.ResponseData): Promise<Answer> {
+  const { statusCode: status, headers } = response;
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of response.body as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > MAX_ANSWER_BYTES) throw new RequestFailed('answer_too_large', 'the answer is too large', true);
+    pieces.push(piece);
+  }
+  const text = Buffer.concat(pieces).toString('utf8');
+  const body = jsonOrNull(text);
+  const code = headers[ERROR_HEADER.toLowerCase()];
+  return {
+    status,
+    code: typeof code === 'string' ? code.slice(0, 128) : null,
+    body,
+    text: messageOf(body) ?? `HTTP ${status}`,
+    retryAfterMilliseconds: retryAfter(headers['retry-after']),
+  };
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function messageOf(body: unknown): string | null {
+  const message = (body as Record<string, Json> | null)?.message;
+  return typeof message === 'string' ? message.slice(0, 1024) : null;
+}
+
+/** Seconds only; a date would depend on two clocks. */
+function retryAfter(value: string | string[] | undefined): number | null {
+  const seconds = typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : null;
+  return seconds === null ? null : seconds * 1000;
+}
+
+const UNCONNECTED = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'peer_certificate_mismatch',
+]);
+
+/** undici's errors, in words: which machine, what happened. */
+function asRequestFailed(thrown: unknown, peer: ReachablePeer, connected: boolean): RequestFailed {
+  if (thrown instanceof RequestFailed) return thrown;
+  if (thrown instanceof ConclaveError) {
+    return new RequestFailed(thrown.code, thrown.message, false, { cause: thrown });
+  }
+  const code = String(
+    (thrown as { code?: unknown } | null)?.code ?? (thrown as Error | null)?.name ?? 'unknown',
+  );
+  const unconnected = UNCONNECTED.has(code) || code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS');
+  const reason = REASONS[code] ?? reasonOf(thrown);
+  return new RequestFailed(code, `${new URL(peer.url).host}: ${reason}`, connected || !unconnected, {
+    cause: thrown,
+  });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused: nothing listens there',
+  ECONNRESET: 'the connection was reset',
+  ENOTFOUND: 'the host name is unknown',
+  EAI_AGAIN: 'the host name cannot be resolved at the moment',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ENETUNREACH: 'the network cannot be reached',
+  ETIMEDOUT: 'the connection timed out',
+  UND_ERR_CONNECT_TIMEOUT: 'the connection timed out',
+  UND_ERR_HEADERS_TIMEOUT: 'it accepted the request and did not answer in time',
+  UND_ERR_BODY_TIMEOUT: 'its answer stopped half-way',
+  UND_ERR_SOCKET: 'the connection was closed before the answer',
+};
