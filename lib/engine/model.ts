@@ -61,7 +61,7 @@ export interface TaskMetadata {
   handler?: string;
   /** Synchronized: the start was decided; from then on reservations do not matter any more. */
   started?: boolean;
-  /** Synchronized with a quorum: how long to wait for the others after enough have reserved, in seconds. */
+  /** With a quorum: how long the others may take once it is reached, in seconds. */
   quorumWait?: number;
   /** Performer: the reservation was given up before the start came. */
   reservationLost?: boolean;

@@ -136,9 +136,9 @@ export const TRANSITIONS: Table = {
       sync.childReleased,
     ),
     quorum_waited: rule<'quorum_waited'>(
-      ['executing'],
-      'start with those that have reserved',
-      sync.quorumWaited,
+      ['executing', 'finished'],
+      'start, or end, with those that are ready',
+      flow.quorumWaited,
     ),
     pre_execute_done: rule<'pre_execute_done'>(['executing'], 'start', sync.preExecuteDone),
   },

@@ -45,7 +45,10 @@ export interface ContainerOptions extends Common {
 export interface QuorumOptions extends ContainerOptions {
   /** How many children suffice (D16). */
   quorum?: number;
-  /** Synchronized: seconds to wait for the others once the quorum has reserved. Default 5. */
+  /**
+   * Seconds that the others get once the quorum has finished (or, synchronized, has reserved); what is not there then
+   * is cancelled. Default 0; synchronized: 5.
+   */
   quorumWait?: number;
 }
 
@@ -98,22 +101,29 @@ export function sequential(children: readonly TreeNode[], options: ContainerOpti
 
 /** Children at the same time (FQ-T3). */
 export function parallel(children: readonly TreeNode[], options: QuorumOptions = {}): TreeNode {
-  return { ...node('parallel', options, children), quorum: options.quorum ?? null };
+  return quorumNode('parallel', options, children, 0);
 }
 
 /** Children that start together, when all (or the quorum) hold reservations (FQ-T4). */
 export function synchronized(children: readonly TreeNode[], options: QuorumOptions = {}): TreeNode {
-  const made = node('synchronized', options, children);
-  return {
-    ...made,
-    quorum: options.quorum ?? null,
-    metadata: { ...made.metadata, quorumWait: options.quorumWait ?? 5 },
-  };
+  return quorumNode('synchronized', options, children, 5);
 }
 
 /** Waits until someone outside finishes it with data (FQ-T5). */
 export function external(options: ExternalOptions): TreeNode {
   return node('external', options, []);
+}
+
+function quorumNode(
+  type: TaskType,
+  options: QuorumOptions,
+  children: readonly TreeNode[],
+  defaultWait: number,
+): TreeNode {
+  const made = node(type, options, children);
+  if (options.quorum === undefined) return made;
+  const quorumWait = options.quorumWait ?? defaultWait;
+  return { ...made, quorum: options.quorum, metadata: { ...made.metadata, quorumWait } };
 }
 
 function node(type: TaskType, options: ContainerOptions, children: readonly TreeNode[]): TreeNode {

@@ -6,7 +6,14 @@ import type { Failure } from '../../errors.ts';
 import { applied, type Context, type Effect, type Outcome } from '../events.ts';
 import { INTERNAL_QUEUE, isSent, type Json, type Status, type Task, VIRTUAL_ACTION } from '../model.ts';
 
-const UNFINISHED: readonly Status[] = ['created', 'sent', 'syncing', 'reserved', 'confirmed', 'executing'];
+export const UNFINISHED: readonly Status[] = [
+  'created',
+  'sent',
+  'syncing',
+  'reserved',
+  'confirmed',
+  'executing',
+];
 
 /** Changes that take a task out of the workers' hands. */
 export const idle = { job: null, jobQueue: null, workerId: null, slot: false } as const;

@@ -7,7 +7,7 @@ import { applied, type Context, type Effect, type EventOf, ignored, type Outcome
 import { isSent, type Task } from '../model.ts';
 import { rows } from '../tree.ts';
 import { end, fail, idle, isContainer, startTimers, stop, taskMessage, updateMessage } from './endings.ts';
-import { afterChildEnded, beginInvitations, nextJob } from './synchronized.ts';
+import { afterChildEnded, beginInvitations, nextJob, startWithQuorum } from './synchronized.ts';
 
 export function start(task: Task, _event: EventOf<'start'>, context: Context): Outcome {
   if (task.expirationDate !== null && task.expirationDate <= context.now)
@@ -133,9 +133,39 @@ export function childEnded(task: Task, event: EventOf<'child_ended'>, context: C
   const needed = task.quorum ?? task.children;
   if (event.failure !== null && counted.childrenFailed > task.children - needed)
     return fail(task, subtasksFailed(counted, event, context), context, changes);
-  if (counted.childrenFinished >= needed) return end(task, null, context, changes);
+  if (counted.childrenFinished >= needed) return enough(counted, changes, context);
   if (task.type === 'synchronized') return afterChildEnded(counted, changes, context);
   return applied(changes);
+}
+
+/** The quorum (or every child) has finished; with a quorum the others may have some time yet (D16). */
+function enough(task: Task, changes: Partial<Task>, context: Context): Outcome {
+  const open = task.children - task.childrenFinished - task.childrenFailed;
+  const { quorumWait = 0 } = task.metadata;
+  if (open === 0 || quorumWait === 0) return endWithQuorum(task, changes, context);
+  if (task.childrenFinished !== task.quorum) return applied(changes);
+  const fireAt = new Date(context.now.getTime() + quorumWait * 1000);
+  return applied(changes, [{ effect: 'timer', taskId: task.id, kind: 'quorum', fireAt, epoch: task.epoch }]);
+}
+
+/** Those that have not ended are not needed any more. */
+export function endWithQuorum(task: Task, changes: Partial<Task>, context: Context): Outcome {
+  const ended = end(task, null, context, changes);
+  if (ended.outcome !== 'applied' || task.quorum === null) return ended;
+  const failure: Failure = {
+    code: 'cancelled',
+    message: 'cancelled: enough others had finished before',
+    node: context.node.name,
+  };
+  return applied(ended.changes, [cancelChildren(task, UNFINISHED, failure), ...ended.effects]);
+}
+
+export function quorumWaited(task: Task, event: EventOf<'quorum_waited'>, context: Context): Outcome {
+  const needed = task.quorum ?? task.children;
+  if (task.childrenFinished >= needed) return endWithQuorum(task, {}, context);
+  return task.type === 'synchronized'
+    ? startWithQuorum(task, event, context)
+    : ignored('the quorum is not there yet');
 }
 
 function nextInSequence(task: Task, event: EventOf<'child_ended'>, context: Context): Outcome {

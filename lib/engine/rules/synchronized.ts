@@ -63,7 +63,7 @@ function startIfReady(task: Task, changes: Partial<Task>, context: Context): Out
   return applied(changes, [{ effect: 'timer', taskId: task.id, kind: 'quorum', fireAt, epoch: task.epoch }]);
 }
 
-export function quorumWaited(task: Task, event: EventOf<'quorum_waited'>, context: Context): Outcome {
+export function startWithQuorum(task: Task, event: EventOf<'quorum_waited'>, context: Context): Outcome {
   if (task.metadata.started === true || event.epoch !== task.epoch || task.job !== null)
     return ignored('a timer of an earlier epoch');
   if (task.childrenReserved < (task.quorum ?? task.children)) return ignored('the quorum was lost again');
