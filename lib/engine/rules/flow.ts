@@ -6,7 +6,18 @@ import type { Failure } from '../../errors.ts';
 import { applied, type Context, type Effect, type EventOf, ignored, type Outcome } from '../events.ts';
 import { isSent, type Task } from '../model.ts';
 import { rows } from '../tree.ts';
-import { end, fail, idle, isContainer, startTimers, stop, taskMessage, updateMessage } from './endings.ts';
+import {
+  cancelChildren,
+  end,
+  fail,
+  idle,
+  isContainer,
+  startTimers,
+  stop,
+  taskMessage,
+  UNFINISHED,
+  updateMessage,
+} from './endings.ts';
 import { afterChildEnded, beginInvitations, nextJob, startWithQuorum } from './synchronized.ts';
 
 export function start(task: Task, _event: EventOf<'start'>, context: Context): Outcome {
