@@ -127,11 +127,12 @@ function isCanonicalWriteIn(text: string): boolean {
 export class QuestionCodec {
   /** The digits of the selection: every plaintext is at least one byte longer than this. */
   readonly width: number;
+  /** The ids of the answers whose text the voter gives. */
+  readonly writeInIds: ReadonlySet<number>;
   readonly #question: Question;
   readonly #capacity: number;
   readonly #ranked: boolean;
   readonly #plan: Plan;
-  readonly #writeInIds: ReadonlySet<number>;
 
   /** Throws RangeError when the question does not fit; see `fitsCapacity`. */
   constructor(question: Question, capacity: number) {
@@ -141,7 +142,7 @@ export class QuestionCodec {
     this.#capacity = capacity;
     this.#ranked = isRanked(question.tally_type);
     this.#plan = plan;
-    this.#writeInIds = new Set(question.answers.filter(isWriteIn).map(({ id }) => id));
+    this.writeInIds = new Set(question.answers.filter(isWriteIn).map(({ id }) => id));
     this.width = plan.width;
   }
 
@@ -184,7 +185,7 @@ export class QuestionCodec {
   }
 
   #decodeWriteIns(answers: number[], rest: Uint8Array): Decoded {
-    const ids = answers.filter((id) => this.#writeInIds.has(id));
+    const ids = answers.filter((id) => this.writeInIds.has(id));
     if (rest.length === 0) {
       return ids.length > 0
         ? invalid('write_in_missing')
@@ -215,7 +216,7 @@ export class QuestionCodec {
   }
 
   #writeInTexts(answers: readonly number[], { writeIns }: Choice): string[] {
-    const ids = answers.filter((id) => this.#writeInIds.has(id));
+    const ids = answers.filter((id) => this.writeInIds.has(id));
     const stray = writeIns.find(({ id }) => !ids.includes(id));
     if (stray !== undefined)
       throw new RangeError(`the answer ${stray.id} has a text, but is no chosen write-in`);
