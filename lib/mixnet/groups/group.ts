@@ -14,6 +14,8 @@ import type { Elements, Scalars } from './vectors.ts';
 export interface Group {
   /** Short name for messages and JSON: `P-256`, `modp-2048`, … */
   readonly name: string;
+  /** Elements of a multiplicative group are integers; some customs of older ballots hold only there (EO-42). */
+  readonly kind: 'curve' | 'multiplicative';
   /** Verificatum's group string, as written to `pgroup` (VF 3.1). */
   readonly description: string;
   /** `marshal(group)` (VF 3.1). */
@@ -56,6 +58,12 @@ export interface Group {
   /** One element per message (VF 3.2, 3.3). */
   encodeMessages(messages: readonly Uint8Array[]): Elements;
   decodeMessages(v: Elements): Uint8Array[];
+  /** Non-negative integers as plaintexts, in the form that ballots of the group use (docs/mix-net.md). */
+  encodeIntegers(values: readonly bigint[]): Elements;
+  /** `null` for an element that encodes no integer. */
+  decodeIntegers(v: Elements): (bigint | null)[];
+  /** What a public key in JSON says of the group: `{g, p, q}` or `{group, g}` (D45). */
+  readonly jsonDescription: Readonly<Record<string, string>>;
 
   /** Text form in ballots and public keys: SEC 1 hex or a decimal number (D45). */
   elementText(v: Elements, index: number): string;

@@ -29,6 +29,7 @@ const productPerExponentBit = 6;
 
 export class ModpGroup implements Group {
   readonly name: string;
+  readonly kind = 'multiplicative';
   readonly description: string;
   readonly marshalled;
   readonly ring: ScalarRing;
@@ -226,12 +227,36 @@ export class ModpGroup implements Group {
 
   decodeMessages(v: Elements): Uint8Array[] {
     return this.#values(v).map((value) => {
-      const x = value < this.prime - value ? value : this.prime - value;
+      const x = value <= this.ring.order ? value : this.prime - value;
       if (bitLength(x) > 8 * (this.messageLength + 4)) return new Uint8Array(0);
       const bytes = fromBigInt(x, this.messageLength + 4);
       const length = new DataView(bytes.buffer).getInt32(0);
       return length < 0 || length > this.messageLength ? new Uint8Array(0) : bytes.slice(4, 4 + length);
     });
+  }
+
+  /** `m + 1`, or its negative if that is no quadratic residue: as the ballots of Agora Voting and its heirs. */
+  encodeIntegers(values: readonly bigint[]): Elements {
+    return this.#vector(
+      values.map((value) => {
+        const x = value + 1n;
+        if (value < 0n || x > this.ring.order)
+          throw new Refusal('message-too-long', 'the integer does not fit the group');
+        return jacobi(x, this.prime) === 1 ? x : this.prime - x;
+      }),
+    );
+  }
+
+  decodeIntegers(v: Elements): bigint[] {
+    return this.#values(v).map((value) => (value <= this.ring.order ? value : this.prime - value) - 1n);
+  }
+
+  get jsonDescription(): Readonly<Record<string, string>> {
+    return {
+      g: this.elementText(this.generator, 0),
+      p: this.prime.toString(),
+      q: this.ring.order.toString(),
+    };
   }
 
   elementText(v: Elements, index: number): string {
@@ -248,8 +273,8 @@ export class ModpGroup implements Group {
   }
 
   get tracedName(): string {
-    const [p, g] = [this.prime.toString(16), shortHex(this.generator.bytes)];
-    return `${p}:${g}:encoding(1)`;
+    const [p, q] = [this.prime.toString(16), this.ring.order.toString(16)];
+    return `${p}:${q}:encoding(1)`;
   }
 
   tracedElement(v: Elements, index: number): string {

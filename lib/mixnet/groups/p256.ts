@@ -8,7 +8,18 @@ import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import { p256 } from '@noble/curves/nist.js';
 import { textLeaf } from '../byteTree/tree.ts';
 import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
-import { buffer, concatenate, fromHex, hex, shortHex, toBigInt, uint32, writeBigInt } from '../octets.ts';
+import {
+  bitLength,
+  buffer,
+  concatenate,
+  fromBigInt,
+  fromHex,
+  hex,
+  shortHex,
+  toBigInt,
+  uint32,
+  writeBigInt,
+} from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import { describe, marshal } from './description.ts';
 import type { Group } from './group.ts';
@@ -53,6 +64,7 @@ function squareRoot(z: bigint): bigint | null {
 
 export class P256Group implements Group {
   readonly name = curveName;
+  readonly kind = 'curve';
   readonly description = describe(`ECqPGroup(${curveName})`, marshalled);
   readonly marshalled = marshalled;
   readonly ring = new ScalarRing(Point.Fn.ORDER);
@@ -198,10 +210,38 @@ export class P256Group implements Group {
   decodeMessages(v: Elements): Uint8Array[] {
     return Array.from({ length: v.length }, (_, i) => {
       const x = v.bytes.subarray(i * stride, i * stride + coordinate);
-      const length = (x[coordinate - 3]! << 8) | x[coordinate - 2]!;
-      if (length > messageLength || this.isIdentity(v, i)) return new Uint8Array(0);
+      const length = this.#lengthField(v, i);
+      if (length > messageLength) return new Uint8Array(0);
       return x.slice(coordinate - 3 - length, coordinate - 3);
     });
+  }
+
+  /** The integer's shortest octets as a message; zero is the empty message. */
+  encodeIntegers(values: readonly bigint[]): Elements {
+    const messages = values.map((value) => {
+      const octets = Math.ceil(bitLength(value) / 8);
+      if (value < 0n || octets > messageLength) {
+        throw new Refusal('message-too-long', `the integer does not fit ${messageLength} octets`);
+      }
+      return fromBigInt(value, octets);
+    });
+    return this.encodeMessages(messages);
+  }
+
+  decodeIntegers(v: Elements): (bigint | null)[] {
+    return this.decodeMessages(v).map((message, i) =>
+      message[0] === 0 || (message.length === 0 && this.#lengthField(v, i) !== 0) ? null : toBigInt(message),
+    );
+  }
+
+  /** What the point says of its message's length; more than possible for a point that encodes nothing. */
+  #lengthField(v: Elements, index: number): number {
+    const at = index * stride + coordinate;
+    return this.isIdentity(v, index) ? messageLength + 1 : (v.bytes[at - 3]! << 8) | v.bytes[at - 2]!;
+  }
+
+  get jsonDescription(): Readonly<Record<string, string>> {
+    return { group: this.name, g: this.elementText(this.generator, 0) };
   }
 
   elementText(v: Elements, index: number): string {

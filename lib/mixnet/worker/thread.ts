@@ -1,0 +1,28 @@
+/** Entry of a worker thread: runs one operation after the other and reports its outcome. */
+import { parentPort } from 'node:worker_threads';
+import { Refusal } from '../refusal.ts';
+import { keyOperations } from './keyOperations.ts';
+import type { Request, Response } from './messages.ts';
+import { mixOperations } from './mixOperations.ts';
+
+const port = parentPort;
+if (port === null) throw new Error('this module is the entry of a worker thread');
+
+type Handler = (parameters: never, progress: (step: string, done: number) => void) => unknown;
+const handlers: Readonly<Record<string, Handler>> = { ...keyOperations, ...mixOperations };
+
+const answer = (response: Response): void => port.postMessage(response);
+
+port.on('message', ({ operation, parameters }: Request) => {
+  try {
+    const progress = (step: string, done: number): void => answer({ kind: 'progress', step, done });
+    answer({ kind: 'result', value: handlers[operation]!(parameters as never, progress) });
+  } catch (error) {
+    if (error instanceof Refusal) answer({ kind: 'refusal', reason: error.reason, message: error.message });
+    else
+      answer({
+        kind: 'failure',
+        message: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown',
+      });
+  }
+});
