@@ -29,7 +29,7 @@ const MAX_DEPTH = 8;
 /** Lines are written before the call returns: what was logged before a crash is there. */
 export function createLog(options: LogOptions = {}): Log {
   const base = options.node === undefined ? {} : { node: options.node };
-  return pino(
+  const log = pino(
     {
       level: options.level ?? 'info',
       base,
@@ -37,7 +37,6 @@ export function createLog(options: LogOptions = {}): Log {
       formatters: {
         level: (label) => ({ level: label }),
         log: (fields) => blankObject(fields, 0),
-        bindings: (fields) => blankObject(fields, 0),
       },
       serializers: { err: (error: unknown) => error },
       hooks: {
@@ -48,6 +47,12 @@ export function createLog(options: LogOptions = {}): Log {
     },
     options.stream ?? openDestination(options.file),
   );
+  // Fields of a child pass no formatter, and its own children inherit this.
+  const { child } = log;
+  log.child = function childWithoutSecrets(this: Log, fields, childOptions) {
+    return child.call(this, blankObject(fields, 0), childOptions);
+  } as typeof child;
+  return log;
 }
 
 /** pino would take an error's message as the line's own, past our formatters: put it in its place ourselves. */
