@@ -24,6 +24,7 @@ import {
   type Place,
   preparePlace,
   recordedHome,
+  recordedSocket,
   SOCKET_PORT,
   SYSTEM_HOME,
 } from './embedded/place.ts';
@@ -289,7 +290,8 @@ export async function eraseEmbedded(options: { readonly folder: string }): Promi
     if (file !== null && (await processState(file.pid, data)) === 'server') {
       throw new EmbeddedDatabaseError('still_running', `stop the server ${file.pid} on ${data} first`);
     }
-    const gone = home === folder ? [data, join(home, 'socket')] : [home];
+    const socket = (await recordedSocket(folder)) ?? join(home, 'socket');
+    const gone = home === folder ? [data, socket] : [home, socket];
     for (const path of [...gone, join(folder, 'place.json'), join(folder, 'server.log')]) {
       await rm(path, { recursive: true, force: true });
     }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { ConclaveError } from '../../lib/errors.ts';
+import { groupNames } from '../../lib/mixnet/groups/registry.ts';
 import {
   externalDatabase,
   loadSettings,
@@ -112,6 +113,11 @@ describe('settings', () => {
     const variables = leaves().map(({ variable }) => variable);
     expect(new Set(variables).size).to.equal(variables.length);
     expect(variables).to.include.members(['CONCLAVE_NAME', 'CONCLAVE_DATABASE_EMBEDDED_FOLDER']);
+  });
+
+  it('given the groups of the mix-net, when the default group is chosen, then it may be any of them', () => {
+    const setting = leaves().find(({ variable }) => variable === 'CONCLAVE_DEFAULT_GROUP');
+    expect(setting?.schema.enum).to.deep.equal([...groupNames]);
   });
 
   it('given its document, when compared with the schema, then docs/settings.md is current', async () => {

@@ -1,6 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -15,10 +26,11 @@ import {
   eraseEmbedded,
   startEmbedded,
 } from '../../lib/store/embedded.ts';
-import { install, startChild } from './embedded/installation.ts';
+import { install, NATIVE, startChild } from './embedded/installation.ts';
 
 const asRoot = process.geteuid!() === 0;
-const NAMELESS = { uid: 12345, gid: 12345 };
+type Identity = { readonly uid: number; readonly gid: number };
+const NAMELESS: Identity = { uid: 12345, gid: 12345 };
 
 describe('the embedded database', function () {
   this.timeout(60_000);
@@ -169,17 +181,41 @@ describe('the embedded database', function () {
     });
   });
 
-  describe('given an ordinary account, even one without a name', () => {
-    it('when it starts a node, then the server is its own and lies in its folder', async () => {
-      const home = join(base, 'ordinary');
+  describe('given an ordinary account', () => {
+    async function ordinaryNode(name: string, account: Identity | undefined): Promise<void> {
+      const home = join(base, name);
       await mkdir(home, { mode: 0o700 });
-      if (asRoot) await chown(home, NAMELESS.uid, NAMELESS.gid);
-      const account = asRoot ? NAMELESS : undefined;
+      if (account !== undefined) await chown(home, account.uid, account.gid);
       const child = await startChild(checkout, { folder: join(home, 'database'), binaries: 'npm' }, account);
       expect(child.server.place.data).to.equal(join(home, 'database', 'data'));
       expect((await stat(child.server.place.data)).uid).to.equal(account?.uid ?? process.geteuid!());
       expect(await query(child.server, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
       expect(await child.stop()).to.deep.equal({ stopped: true });
+    }
+
+    it('when it starts a node, then the server is its own and lies in its folder', async () => {
+      await ordinaryNode('ordinary', asRoot ? await chooseAccount('nobody', null) : undefined);
+    });
+
+    it('when it has no name, then the same, or the error says that initdb needs one', async () => {
+      const outcome = await ordinaryNode('nameless', asRoot ? NAMELESS : undefined).then(
+        () => 'started',
+        (error: Error) => error.message,
+      );
+      // Whether an account may have a user namespace of its own is up to the machine.
+      expect(outcome).to.match(/^started$|initdb needs a name for .*\/etc\/passwd/);
+    });
+
+    it('when another account is wished for, then only root can have it, and never root itself', async () => {
+      if (asRoot) {
+        const nobody = await chooseAccount('nobody', null);
+        expect(nobody).to.include({ label: 'nobody', drop: true });
+        expect(nobody.uid).to.not.equal(0);
+        expect((await rejection(chooseAccount('root', null))).message).to.include('is root');
+      } else {
+        expect((await rejection(chooseAccount('root', null))).message).to.include('cannot become it');
+      }
+      expect((await rejection(chooseAccount('no-such-account', null))).problem).to.equal('no_account');
     });
 
     it("when the data are another account's, then the error names both and the cure", async () => {
@@ -198,8 +234,15 @@ describe('the embedded database', function () {
 
   describe('given a checkout and a folder below a home that is closed to others', () => {
     let closedCheckout: string;
-    before(() => {
+    before(async () => {
       closedCheckout = install(join(base, 'closed'), 0o700);
+      // As after an installation without install scripts.
+      const libraries = join(closedCheckout, `node_modules/${NATIVE}/native/lib`);
+      const links = (await readdir(libraries, { withFileTypes: true })).filter((entry) =>
+        entry.isSymbolicLink(),
+      );
+      for (const { name } of links) await rm(join(libraries, name));
+      expect(links).to.not.have.lengthOf(0);
     });
 
     it("when npm's programs serve it, then root puts them and the data where the server can reach them", async () => {
@@ -226,6 +269,18 @@ describe('the embedded database', function () {
       expect(message).to.include(asRoot ? join(base, 'closed') : binaries);
       const closed = await firstClosedDirectory(join(base, 'closed', 'node'), account);
       expect(closed?.directory ?? null).to.equal(asRoot ? join(base, 'closed') : null);
+    });
+
+    it('when a folder is closed after the fact, then the error names it and the cure', async () => {
+      const folder = join(base, 'two');
+      await chmod(folder, 0o700);
+      if (asRoot) {
+        const refusal = await rejection(start({ folder }));
+        expect(refusal.problem).to.equal('unreachable_directory');
+        expect(refusal.message).to.include(`chmod o+x ${folder}`);
+      } else {
+        expect(await (await start({ folder })).stop()).to.deep.equal({ stopped: true });
+      }
     });
 
     it('when its folder is copied, then the copy may not use the same database', async () => {

@@ -64,6 +64,11 @@ export async function recordedHome(folder: string): Promise<string | null> {
   return record.home;
 }
 
+/** The socket's directory recorded for a folder, or null. */
+export async function recordedSocket(folder: string): Promise<string | null> {
+  return (await readRecord(folder))?.socket ?? null;
+}
+
 /**
  * Decides, prepares and records where everything lies. Call it under the launch lock.
  *

@@ -7,7 +7,7 @@
  * memory by which PostgreSQL itself recognises backends that outlived their server.
  */
 import { execFile } from 'node:child_process';
-import { readFile, readlink, writeFile } from 'node:fs/promises';
+import { readFile, readlink, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
@@ -63,7 +63,8 @@ async function linuxState(pid: number, data: string): Promise<ProcessState> {
   const directory = await readlink(`/proc/${pid}/cwd`).catch((error: NodeJS.ErrnoException) => {
     return error.code === 'ENOENT' || error.code === 'ESRCH' ? '' : data;
   });
-  return directory === data ? 'server' : directory === '' ? 'dead' : 'stranger';
+  if (directory === '') return 'dead';
+  return directory === data || directory === (await realpath(data)) ? 'server' : 'stranger';
 }
 
 async function portableState(pid: number, data: string): Promise<ProcessState> {

