@@ -27,16 +27,22 @@ export function bucketWidth(terms: number, bits: number): number {
   return best;
 }
 
-/** @param threads how many threads will share the work: with few chunks, windows are shared out instead of terms */
+/** @param threads how many threads will share the work: with few chunks, windows are shared out as well */
 export function planMultiScalar(terms: number, bits: number, threads: number): MultiScalarPlan {
   const chunks = Math.max(1, Math.ceil(terms / MAX_CHUNK));
   const chunk = Math.ceil(terms / chunks);
   const width = bucketWidth(chunk, bits);
   const windows = windowCount(width, bits);
-  const wanted = threads === 1 ? 1 : Math.ceil((2 * threads) / chunks);
-  const windowsPerRange = Math.ceil(windows / Math.min(windows, wanted));
+  const windowsPerRange = Math.ceil(windows / Math.min(windows, rangesWanted(terms, chunks, threads)));
   const ranges = Math.ceil(windows / windowsPerRange);
   return { width, windows, chunk, chunks, windowsPerRange, ranges };
+}
+
+/** Every range reads its chunk's terms anew and sums its buckets by itself, which few terms are not worth. */
+function rangesWanted(terms: number, chunks: number, threads: number): number {
+  if (threads === 1 || terms < 64) return 1;
+  if (chunks === 1) return threads;
+  return Math.ceil((4 * threads) / chunks);
 }
 
 /** How many windows are sorted and added at a time: enough for full batches, few enough for the cache. */

@@ -27,8 +27,7 @@ function lift(x: bigint): { x: bigint; y: bigint } | null {
   const square = (((x * x * x - 3n * x + b) % PRIME) + PRIME) % PRIME;
   const root = Point.Fp.pow(square, (PRIME + 1n) / 4n);
   if (square === 0n || (root * root) % PRIME !== square) return null;
-  const other = PRIME - root;
-  return { x, y: root > other ? other : root };
+  return { x, y: root <= PRIME / 2n ? root : PRIME - root };
 }
 
 describe('P-256 kernel, points from outside', () => {

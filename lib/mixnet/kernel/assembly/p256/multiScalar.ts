@@ -30,7 +30,7 @@ export function multiScalarWork(n: i32, width: i32, windows: i32, group: i32): u
 function chunksPerWindow(width: i32, windows: i32): usize {
   const buckets = <usize>1 << (width - 1);
   let length = buckets;
-  while (length > 8 && <usize>windows * (buckets / length) < 1024) length >>= 1;
+  while (length > 8 && <usize>windows * (buckets / length) < 512) length >>= 1;
   return buckets / length;
 }
 
