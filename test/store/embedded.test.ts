@@ -378,19 +378,16 @@ async function leavePostmasterFile(
   pid: number,
   owner: { uid: number; gid: number },
 ): Promise<void> {
-  const file = join(server.place.data, 'postmaster.pid');
-  const lines = [
-    pid,
-    server.place.data,
-    1,
-    server.connection.port,
-    server.place.socket,
-    '',
-    '1 1',
-    'ready   ',
+  const { data, socket } = server.place;
+  const lines = [pid, data, 1, server.connection.port, socket, '', '1 1', 'ready   '];
+  const files = [
+    { path: join(data, 'postmaster.pid'), text: lines.join('\n') },
+    { path: join(socket, `.s.PGSQL.${server.connection.port}.lock`), text: lines.slice(0, 5).join('\n') },
   ];
-  await writeFile(file, `${lines.join('\n')}\n`, { mode: 0o600 });
-  if (asRoot) await chown(file, owner.uid, owner.gid);
+  for (const { path, text } of files) {
+    await writeFile(path, `${text}\n`, { mode: 0o600 });
+    if (asRoot) await chown(path, owner.uid, owner.gid);
+  }
 }
 
 /** Collects events; `next` resolves with the next one of these kinds, past or to come. */

@@ -14,7 +14,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Account, hasName, identity } from './account.ts';
 import type { Binaries } from './binaries.ts';
-import { type Place, SOCKET_PORT } from './place.ts';
+import { type Place, SOCKET_NAME, SOCKET_PORT } from './place.ts';
 import { probe, ROLE } from './postmaster.ts';
 import { EmbeddedDatabaseError } from './problem.ts';
 
@@ -135,6 +135,7 @@ export async function launch(
   account: Account,
   deadline: number,
 ): Promise<void> {
+  await clearSocket(place.socket);
   await keepLogShort(place.log);
   const log = await open(place.log, 'a', 0o600);
   const { size } = await log.stat();
@@ -183,6 +184,14 @@ export async function launch(
     }
     await pause(POLL_MILLISECONDS);
   }
+}
+
+/**
+ * Removes what a killed server has left in the socket's directory. PostgreSQL would trust the process id in there, be
+ * it a zombie's or a stranger's; the directory is this server's alone, and the data directory has a lock of its own.
+ */
+async function clearSocket(directory: string): Promise<void> {
+  for (const name of [SOCKET_NAME, `${SOCKET_NAME}.lock`]) await rm(join(directory, name), { force: true });
 }
 
 async function keepLogShort(log: string): Promise<void> {

@@ -17,7 +17,7 @@ import { EmbeddedDatabaseError } from './problem.ts';
 /** The kernel allows 107 bytes (103 on macOS) for a socket's path; PostgreSQL's names need some of them. */
 const SOCKET_PATH_BYTES = 100;
 export const SOCKET_PORT = 5432;
-const SOCKET_NAME = `.s.PGSQL.${SOCKET_PORT}`;
+export const SOCKET_NAME = `.s.PGSQL.${SOCKET_PORT}`;
 
 /** Where root puts what the server's account could not reach in the node's own folder. */
 export const SYSTEM_HOME = process.platform === 'darwin' ? '/var/db/conclave' : '/var/lib/conclave';
