@@ -1,0 +1,198 @@
+/**
+ * Creating an election, the director's side (EO-21…EO-28):
+ *
+ *     create_election
+ *      |- parallel: generate_private_info at each authority      approval, keys of the authority
+ *      |- merge_protinfo
+ *      |  |- synchronized per question: generate_public_key      dealings, committed to before they are opened
+ *      |- return_election
+ *         |- parallel per question: confirm_public_key           dealings checked, key combined
+ *         |- judge_complaints
+ *         |- parallel: compare_public_key                        each asks each other directly (D32)
+ *         |- finish_election, send_callback
+ *
+ * The director adds nothing that the authorities do not check (D46).
+ */
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
+import {
+  type DefinedContainer,
+  type DefinedTask,
+  defineContainer,
+  defineTask,
+  TaskError,
+} from '../../lib/engine/definitions.ts';
+import type { Json } from '../../lib/engine/model.ts';
+import { parallel, simple, synchronized, type TreeNode } from '../../lib/engine/tree.ts';
+import type { Failure } from '../../lib/errors.ts';
+import {
+  callbackTask,
+  DIRECTOR_QUEUE,
+  deepest,
+  errorBody,
+  PERFORMER_QUEUE,
+  reference,
+} from '../election/callbacks.ts';
+import { type ElectionRequest, electionKey } from '../election/election.ts';
+import {
+  authoritiesOf,
+  findElection,
+  savePartyKeys,
+  sessionsOf,
+  setElectionStatus,
+} from '../election/records.ts';
+import type { ElectionServices } from '../election/services.ts';
+import { demandElection } from '../election/trust.ts';
+import { judge } from './judgement.ts';
+import { dealingOutput, partyKeyOutput, verifiedPartyKeys } from './party-keys.ts';
+
+const creation = z.object({
+  request: z.custom<ElectionRequest>((value) => typeof value === 'object' && value !== null),
+  request_hash: z.string(),
+});
+const session = z.object({ election_id: z.union([z.string(), z.number()]) });
+
+const local = { queue: DIRECTOR_QUEUE, localOnly: true } as const;
+/** Own failures of the director (its database, its disk) are tried again; what peers say is final. */
+const retry = { attempts: 3 };
+
+export function directorDefinitions(services: ElectionServices): (DefinedTask | DefinedContainer)[] {
+  return [
+    defineTask({ ...local, action: 'create_election', input: creation, retry }, createElection, {
+      handleError: (task, error) => creationFailed(services, task, error),
+    }),
+    defineTask({ ...local, action: 'merge_protinfo', input: session, retry }, (task, ctx) =>
+      mergeProtocolInfo(services, task, ctx),
+    ),
+    defineTask({ ...local, action: 'return_election', input: session, retry }, (task, ctx) =>
+      returnElection(services, task, ctx),
+    ),
+    defineTask({ ...local, action: 'judge_complaints', input: session, retry }, (task, ctx) =>
+      judge(services, task, ctx),
+    ),
+    defineTask({ ...local, action: 'finish_election', input: session, retry }, (task, ctx) =>
+      finishElection(services, task, ctx),
+    ),
+    defineContainer({ name: 'generate_public_key', preExecute: spreadCommitments }),
+  ];
+}
+
+function createElection(
+  { input: { request, request_hash } }: TaskView<z.infer<typeof creation>>,
+  ctx: HandlerContext,
+): void {
+  const sessions = request.questions.map((_, question) => `${question}-${randomUUID()}`);
+  const election_id = request.id;
+  const data = { request, request_hash, sessions } as unknown as Json;
+  ctx.add(
+    parallel(toAll(request, (name) => ({ action: 'generate_private_info', label: name, data }))),
+    simple({ queue: DIRECTOR_QUEUE, action: 'merge_protinfo', data: { election_id } }),
+    simple({ queue: DIRECTOR_QUEUE, action: 'return_election', data: { election_id } }),
+  );
+}
+
+function toAll(
+  request: ElectionRequest,
+  task: (name: string, index: number) => { action: string; label: string; data: Json },
+): TreeNode[] {
+  return request.authorities.map(({ name, orchestra_url }, index) =>
+    simple({ receiver: orchestra_url, queue: PERFORMER_QUEUE, ...task(name, index) }),
+  );
+}
+
+async function creationFailed(
+  services: ElectionServices,
+  { input }: TaskView<z.infer<typeof creation>>,
+  error: Failure,
+): Promise<void> {
+  const { request } = input;
+  const key = electionKey(request.id);
+  const known = await findElection(services.db, key);
+  if (known?.status === 'requested' || known?.status === 'approved')
+    await setElectionStatus(services.db, key, 'failed', deepest(error).message);
+  // A tree of its own: this one ends here.
+  await services.create(callbackTask(request.callback_url, errorBody(request.id, 'POST /election', error)));
+}
+
+/** The output of the siblings before this task: what each authority answered, in their order. */
+async function answers(ctx: HandlerContext): Promise<TaskView[]> {
+  const before = await ctx.previous();
+  return before === undefined ? [] : ctx.childrenOf(before.id);
+}
+
+async function mergeProtocolInfo(
+  services: ElectionServices,
+  { input }: TaskView<z.infer<typeof session>>,
+  ctx: HandlerContext,
+): Promise<void> {
+  const election = await demandElection(services, input.election_id);
+  const authorities = await authoritiesOf(services.db, election.key);
+  const signed = (await answers(ctx)).map(({ output }) => partyKeyOutput.parse(output));
+  const partyKeys = verifiedPartyKeys(election, authorities, signed);
+  await savePartyKeys(services.db, election.key, partyKeys);
+  for (const { sessionId, question } of await sessionsOf(services.db, election.key)) {
+    const data = {
+      election_id: election.request.id,
+      session_id: sessionId,
+      party_keys: signed,
+    } as unknown as Json;
+    const children = toAll(election.request, (label) => ({ action: 'generate_public_key', label, data }));
+    ctx.add(synchronized(children, { handler: 'generate_public_key', label: `question ${question + 1}` }));
+  }
+}
+
+/** Everybody's commitment goes to everybody before anybody opens a dealing: nobody can choose theirs by the others'. */
+async function spreadCommitments(_task: TaskView, ctx: HandlerContext): Promise<void> {
+  const children = await ctx.children();
+  const commitments = children.map(({ reservationData }) => {
+    const { commitment } = z.object({ commitment: z.string() }).parse(reservationData);
+    return commitment;
+  });
+  for (const { id, input } of children)
+    ctx.setInput(id, { ...(input as { [key: string]: Json }), dealing_commitments: commitments });
+}
+
+async function returnElection(
+  services: ElectionServices,
+  { input }: TaskView<z.infer<typeof session>>,
+  ctx: HandlerContext,
+): Promise<void> {
+  const election = await demandElection(services, input.election_id);
+  const { request } = election;
+  const election_id = request.id;
+  const synchronizeds = await answers(ctx);
+  const sessions = await sessionsOf(services.db, election.key);
+  for (const [index, { sessionId }] of sessions.entries()) {
+    const dealt = await ctx.childrenOf(synchronizeds[index]!.id);
+    const dealings = dealt.map(({ output }) => dealingOutput.parse(output).dealing);
+    const data = { election_id, session_id: sessionId, dealings } as unknown as Json;
+    ctx.add(parallel(toAll(request, (label) => ({ action: 'confirm_public_key', label, data }))));
+    ctx.add(simple({ queue: DIRECTOR_QUEUE, action: 'judge_complaints', data }));
+  }
+  ctx.add(
+    parallel(toAll(request, (label) => ({ action: 'compare_public_key', label, data: { election_id } }))),
+    simple({ queue: DIRECTOR_QUEUE, action: 'finish_election', data: { election_id } }),
+  );
+}
+
+/** EO-27. */
+async function finishElection(
+  services: ElectionServices,
+  { input }: TaskView<z.infer<typeof session>>,
+  ctx: HandlerContext,
+): Promise<void> {
+  const { request, key } = await demandElection(services, input.election_id);
+  const sessions = await sessionsOf(services.db, key);
+  const session_data = sessions.map(({ sessionId, publicKey }) => {
+    if (publicKey === null) throw new TaskError(`session ${sessionId} has no key`);
+    return { session_id: sessionId, pubkey: publicKey };
+  });
+  ctx.add(
+    callbackTask(request.callback_url, {
+      status: 'finished',
+      reference: reference(request.id, 'POST /election'),
+      session_data: session_data as unknown as Json,
+    }),
+  );
+}

@@ -1,0 +1,37 @@
+/**
+ * The border of a creation (EO-1, D31): a request is checked whole before anything is stored, and is answered with
+ * everything that is wrong with it.
+ */
+
+import type { Json } from '../../lib/engine/model.ts';
+import { simple } from '../../lib/engine/tree.ts';
+import { ConclaveError } from '../../lib/errors.ts';
+import { DIRECTOR_QUEUE } from '../election/callbacks.ts';
+import { electionKey } from '../election/election.ts';
+import { findElection } from '../election/records.ts';
+import { parseElectionRequest, requestHash } from '../election/request.ts';
+import type { ElectionServices } from '../election/services.ts';
+import { ownPosition, unknownAuthorities } from '../election/trust.ts';
+
+/**
+ * Starts the creation of an election with this node as director.
+ * @returns the id of the root task
+ * @throws ConclaveError `invalid_request` with all problems, `election_exists`, `not_an_authority`
+ */
+export async function requestElection(services: ElectionServices, body: unknown): Promise<string> {
+  const { maxQuestions, defaultGroup } = services.settings;
+  const request = parseElectionRequest(body, { maxQuestions, defaultGroup });
+  const electionId = request.id;
+  if (ownPosition(services, request.authorities) === 0)
+    throw new ConclaveError('not_an_authority', { who: services.node.name, electionId });
+  const problems = unknownAuthorities(services, request.authorities).map(
+    ({ at, problem }) => `${at} ${problem}`,
+  );
+  if (problems.length > 0) throw new ConclaveError('invalid_request', { problems });
+  if ((await findElection(services.db, electionKey(electionId))) !== undefined)
+    throw new ConclaveError('election_exists', { electionId });
+  const data = { request, request_hash: requestHash(request) } as unknown as Json;
+  return services.create(
+    simple({ queue: DIRECTOR_QUEUE, action: 'create_election', data, info: request.title }),
+  );
+}
