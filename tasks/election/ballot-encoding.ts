@@ -3,8 +3,9 @@
  *
  * A plaintext is one line of text: the version `1`; the number of the selection, in base 94 over the printable ASCII
  * characters `!`…`~`, padded to the width that the question needs; then, for each write-in that was chosen, a tab and
- * its text in UTF-8. So every program that prints a mix-net's plaintexts as text (Verificatum's `vmnc -plain`
- * among them) prints votes without loss, one a line.
+ * its text in UTF-8. So every program that prints the messages in group elements as text (Verificatum's `vmnc -plain`
+ * among them) prints votes without loss, one a line. The first byte is never zero: as a big-endian integer, the form that
+ * ballots of multiplicative groups use, a plaintext is unambiguous too.
  *
  * Selections are numbered without gaps: by size, blank first when `min` is 0; within a size by the combinatorial number
  * system (sets) or in mixed radix (rankings). Every choice has exactly one encoding; whatever else arrives is invalid,
@@ -121,6 +122,18 @@ const UNFIT = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Default_Ignorable_Code_Point}]/
 
 function isCanonicalWriteIn(text: string): boolean {
   return text !== '' && text.isWellFormed() && text === normaliseWriteIn(text) && !UNFIT.test(text);
+}
+
+/** The big-endian integer of a plaintext: what stands in `plaintexts_json`. */
+export function integerOfPlaintext(bytes: Uint8Array): bigint {
+  return bytes.length === 0 ? 0n : BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+}
+
+/** The shortest bytes of an integer: the plaintext that it stands for. */
+export function plaintextOfInteger(integer: bigint): Uint8Array {
+  if (integer < 0n) throw new RangeError('a plaintext is no negative number');
+  const hex = integer === 0n ? '' : integer.toString(16);
+  return new Uint8Array(Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex'));
 }
 
 /** Writes and reads the votes of one question, for elements that hold `capacity` bytes. */

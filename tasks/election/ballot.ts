@@ -58,8 +58,8 @@ const decimal = (digits: number): RegExp => new RegExp(`^(?:0|[1-9][0-9]{0,${dig
 /** D45. The bounds are those of the largest element and exponent; a P-256 challenge or response has ≤ 78 digits. */
 const SPELLINGS: Readonly<Record<GroupName, Spelling>> = {
   'P-256': { element: /^04[0-9a-f]{128}$/, scalar: decimal(78) },
-  modp2048: { element: decimal(617), scalar: decimal(617) },
-  modp3072: { element: decimal(925), scalar: decimal(925) },
+  'modp-2048': { element: decimal(617), scalar: decimal(617) },
+  'modp-3072': { element: decimal(925), scalar: decimal(925) },
 };
 
 const MAX_VOTER_ID = 256;

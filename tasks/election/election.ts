@@ -4,8 +4,14 @@
  */
 import type { Json } from '../../lib/engine/model.ts';
 
-export const GROUPS = ['P-256', 'modp2048', 'modp3072'] as const;
+export const GROUPS = ['P-256', 'modp-2048', 'modp-3072'] as const;
 export type GroupName = (typeof GROUPS)[number];
+
+/** Other spellings that requests may use. */
+export const GROUP_ALIASES: ReadonlyMap<unknown, GroupName> = new Map([
+  ['modp2048', 'modp-2048'],
+  ['modp3072', 'modp-3072'],
+]);
 
 /**
  * Bytes of text that one element of a group holds: ⌊(bits−1)/8⌋−3 on a curve, ⌊(bits(p)−2)/8⌋−4 modulo a safe prime
@@ -13,8 +19,8 @@ export type GroupName = (typeof GROUPS)[number];
  */
 export const GROUP_CAPACITY: Readonly<Record<GroupName, number>> = {
   'P-256': 28,
-  modp2048: 251,
-  modp3072: 379,
+  'modp-2048': 251,
+  'modp-3072': 379,
 };
 
 /** A set of answers: the order in which a voter names them means nothing. `ONE_CHOICE` is the older name (EO-17). */

@@ -15,6 +15,7 @@ import {
   asSeen,
   type ElectionId,
   type ElectionRequest,
+  GROUP_ALIASES,
   GROUP_CAPACITY,
   GROUPS,
   type GroupName,
@@ -96,7 +97,12 @@ function readElectionRequest(
   const url = problems.text(fields.url, 'url', { max: 2048, otherwise: '' });
   const callbackUrl = problems.httpsUrl(fields.callback_url, 'callback_url', rules);
   const dates = readDates(fields, problems);
-  const group = problems.oneOf(fields.group, 'group', GROUPS, rules.defaultGroup ?? 'P-256');
+  const group = problems.oneOf(
+    GROUP_ALIASES.get(fields.group) ?? fields.group,
+    'group',
+    GROUPS,
+    rules.defaultGroup ?? 'P-256',
+  );
   const authorities = readAuthorities(fields.authorities, rules, problems);
   const parties = Array.isArray(fields.authorities)
     ? Math.min(fields.authorities.length, MAX_AUTHORITIES)

@@ -32,7 +32,8 @@ export interface NumberedBallot {
 
 /**
  * Checks the proofs of some ballots: for each, in their order, null when every proof of it holds, else why not. It must
- * also refuse numbers that are no elements of the group (D45): rule 3 relies on one spelling for each element.
+ * also refuse numbers that are no elements of the group (D45): rule 3 relies on one spelling for each element. The reason
+ * goes into `invalid_votes`: it must depend on the ballot alone, not on its place in the batch.
  */
 export type VerifyBallots = (ballots: readonly NumberedBallot[]) => Promise<readonly (string | null)[]>;
 

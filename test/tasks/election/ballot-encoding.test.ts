@@ -6,6 +6,8 @@ import {
   fitsCapacity,
   INVALID_REASONS,
   type InvalidReason,
+  integerOfPlaintext,
+  plaintextOfInteger,
   QuestionCodec,
 } from '../../../tasks/election/ballot-encoding.ts';
 import { GROUP_CAPACITY, type Question } from '../../../tasks/election/election.ts';
@@ -87,7 +89,7 @@ describe('the encoding of a vote', () => {
 
   it('given any allowed choice with write-ins, then it comes back', () => {
     const asked = question(12, { ...ranked, min: 0, max: 5 }, [3, 10]);
-    const codec = new QuestionCodec(asked, GROUP_CAPACITY.modp2048);
+    const codec = new QuestionCodec(asked, GROUP_CAPACITY['modp-2048']);
     const text = fc.stringMatching(/^[A-Za-zñé中]{1,20}$/);
     const choices = fc.tuple(fc.shuffledSubarray([...Array(12).keys()], { maxLength: 5 }), text, text);
     fc.assert(
@@ -116,6 +118,19 @@ describe('the encoding of a vote', () => {
         expect(Buffer.from(codec.encode({ answers, writeIns: [] })).toString('latin1')).to.match(/^[!-~]+$/);
       }),
     );
+  });
+
+  it('given any vote, then the integer of its plaintext stands for exactly it', () => {
+    const codec = new QuestionCodec(question(5, { max: 3 }), P256);
+    const [bytes, blank] = [
+      codec.encode({ answers: [1, 4], writeIns: [] }),
+      codec.encode({ answers: [], writeIns: [] }),
+    ];
+    expect(plaintextOfInteger(integerOfPlaintext(bytes))).to.deep.equal(bytes);
+    expect(integerOfPlaintext(bytes)).to.not.equal(integerOfPlaintext(blank));
+    expect(plaintextOfInteger(0n)).to.have.lengthOf(0);
+    expect(plaintextOfInteger(0x1ffn)).to.deep.equal(Uint8Array.of(1, 0xff));
+    expect(() => plaintextOfInteger(-1n)).to.throw(RangeError);
   });
 
   it('given write-ins that mean the same, then they have the same bytes (NFC, spaces)', () => {
@@ -205,7 +220,7 @@ describe('the encoding of a vote', () => {
     it('given 176 answers of which any may be chosen, then they fit into P-256; given 177, then they do not', () => {
       expect(fitsCapacity(question(176, { max: 176 }), P256)).to.equal(undefined);
       expect(fitsCapacity(question(177, { max: 177 }), P256)).to.include('larger group');
-      expect(fitsCapacity(question(177, { max: 177 }), GROUP_CAPACITY.modp2048)).to.equal(undefined);
+      expect(fitsCapacity(question(177, { max: 177 }), GROUP_CAPACITY['modp-2048'])).to.equal(undefined);
     });
 
     it('given a question that fits, then its largest selection is encoded within the capacity', () => {

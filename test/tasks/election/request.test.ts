@@ -302,7 +302,7 @@ describe('an election request', () => {
       const answers = Array.from({ length: 300 }, (_, at) => `Answer ${at}`);
       expectOneProblem(withQuestion({ answers, max: 300 }), 'questions[0]', 'choose a larger group');
       const larger = { ...withQuestion({ answers, max: 300 }), group: 'modp2048' };
-      expect(parseElectionRequest(larger).group).to.equal('modp2048');
+      expect(parseElectionRequest(larger).group).to.equal('modp-2048');
     });
   });
 
@@ -367,7 +367,7 @@ describe('an election request', () => {
       for (const original of [newerRequest(), olderRequest()]) {
         const once = parseElectionRequest(original);
         const received = JSON.parse(JSON.stringify(once));
-        const twice = parseElectionRequest(received, { defaultGroup: 'modp3072' });
+        const twice = parseElectionRequest(received, { defaultGroup: 'modp-3072' });
         expect(twice).to.deep.equal(once);
         expect(requestHash(twice))
           .to.equal(requestHash(once))
@@ -399,7 +399,7 @@ describe('an election request', () => {
         start_date: null,
         end_date: null,
         threshold: 2,
-        group: 'modp2048',
+        group: 'modp-2048',
         director: 'Auth1',
         layout: 'x',
         is_recurring: true,

@@ -31,7 +31,7 @@ async function* inPieces(text: string, size: number): AsyncGenerator<Uint8Array>
 
 describe('a line of the votes file (EO-33)', () => {
   const reasonOf = (line: string | Uint8Array, questions = 1): string => {
-    const parsed = parseVoteLine(typeof line === 'string' ? Buffer.from(line) : line, 'modp2048', questions);
+    const parsed = parseVoteLine(typeof line === 'string' ? Buffer.from(line) : line, 'modp-2048', questions);
     return 'refusal' in parsed ? parsed.refusal.reason : 'accepted';
   };
 
@@ -47,7 +47,7 @@ describe('a line of the votes file (EO-33)', () => {
       [csv, null],
     ];
     for (const [line, voterId] of lines) {
-      const parsed = parseVoteLine(Buffer.from(line), 'modp2048', 1);
+      const parsed = parseVoteLine(Buffer.from(line), 'modp-2048', 1);
       expect(parsed, line).to.deep.equal({
         ballot: {
           choices: [{ alpha: '7', beta: '5' }],
@@ -60,7 +60,7 @@ describe('a line of the votes file (EO-33)', () => {
 
   it('given a ballot with | and braces inside its strings, then it ends where its object ends', () => {
     const json = JSON.stringify({ ...JSON.parse(ballot(1)), note: '}|{"\\|' });
-    const parsed = parseVoteLine(Buffer.from(`${json}|me`), 'modp2048', 1);
+    const parsed = parseVoteLine(Buffer.from(`${json}|me`), 'modp-2048', 1);
     expect(parsed).to.have.property('voterId', 'me');
   });
 
@@ -133,7 +133,7 @@ describe('a line of the votes file (EO-33)', () => {
       );
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array(), spoiled), (bytes) => {
-        const parsed = parseVoteLine(bytes, 'modp2048', 1);
+        const parsed = parseVoteLine(bytes, 'modp-2048', 1);
         if ('refusal' in parsed) expect(REFUSAL_REASONS).to.have.property(parsed.refusal.reason);
         else expect(parsed.ballot.choices).to.have.lengthOf(1);
       }),
@@ -154,7 +154,7 @@ describe('sorting the votes', () => {
   const sort = (text: string, options: Partial<SortVotesOptions> & { piece?: number } = {}) =>
     sortVotes({
       votes: inPieces(text, options.piece ?? 1000),
-      group: 'modp2048',
+      group: 'modp-2048',
       sessions: [{ id: '0-a', ciphertextsPath: join(folder, 'ciphertexts_json') }],
       invalidPath: join(folder, 'invalid_votes'),
       spoolPath: join(folder, 'spool'),
