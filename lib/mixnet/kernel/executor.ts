@@ -1,14 +1,13 @@
 /** Who does a job's units: the calling thread alone, or several threads (`KernelPool`). */
-import { P256Engine } from './p256Engine.ts';
-import { type P256Job, unitCount } from './p256Job.ts';
+import { KernelEngines, type KernelJob, kernelUnitCount } from './kernelEngines.ts';
 
 export interface Executor {
   /** How many threads share a job. */
   readonly threads: number;
-  /** The calling thread's own instance, for what is not worth sharing. */
-  readonly engine: P256Engine;
+  /** The calling thread's own instances, for what is not worth sharing. */
+  readonly engines: KernelEngines;
   /** Does all units of a job before it returns. The job's arrays must come from `share` or `allocate`. */
-  run(job: P256Job): void;
+  run(job: KernelJob): void;
   /** The same octets where all of the executor's threads can see them; not for writing. */
   share(octets: Uint8Array): Uint8Array;
   /** New zero octets for results. */
@@ -19,15 +18,15 @@ export interface Executor {
 /** All units one after the other, here. */
 export class InlineExecutor implements Executor {
   readonly threads = 1;
-  readonly engine: P256Engine;
+  readonly engines: KernelEngines;
 
-  constructor(engine: P256Engine = new P256Engine()) {
-    this.engine = engine;
+  constructor(engines: KernelEngines = new KernelEngines()) {
+    this.engines = engines;
   }
 
-  run(job: P256Job): void {
-    const units = unitCount(job);
-    for (let unit = 0; unit < units; unit++) this.engine.run(job, unit);
+  run(job: KernelJob): void {
+    const units = kernelUnitCount(job);
+    for (let unit = 0; unit < units; unit++) this.engines.run(job, unit);
   }
 
   share(octets: Uint8Array): Uint8Array {

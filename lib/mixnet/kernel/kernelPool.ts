@@ -19,8 +19,7 @@ import {
   Worker,
 } from 'node:worker_threads';
 import type { Executor } from './executor.ts';
-import { P256Engine } from './p256Engine.ts';
-import { type P256Job, unitCount } from './p256Job.ts';
+import { KernelEngines, type KernelJob, kernelUnitCount, loadModules } from './kernelEngines.ts';
 import {
   CLOSED,
   CONTROL_WORDS,
@@ -35,7 +34,6 @@ import {
   signal,
   takeUnit,
 } from './poolControl.ts';
-import { loadModule } from './wasmModule.ts';
 
 export type KernelPoolOptions = Readonly<{
   /** Threads that compute, the coordinator included; by default as many as the machine runs at a time. */
@@ -48,7 +46,7 @@ export type KernelPoolOptions = Readonly<{
 
 export class KernelPool implements Executor {
   readonly threads: number;
-  readonly engine: P256Engine;
+  readonly engines: KernelEngines;
   readonly #control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS));
   readonly #ports: readonly MessagePort[];
   readonly #supervisor: Worker | null;
@@ -63,23 +61,23 @@ export class KernelPool implements Executor {
   }: KernelPoolOptions = {}) {
     if (isMainThread) throw new Error('a kernel pool waits for its threads: make it in a worker thread');
     if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`a pool of ${threads} threads`);
-    const module = loadModule('p256');
+    const modules = loadModules();
     this.threads = threads;
-    this.engine = new P256Engine(module);
+    this.engines = new KernelEngines(modules);
     this.#stallMilliseconds = 1000 * stallSeconds;
     const channels = Array.from({ length: threads - 1 }, () => new MessageChannel());
     this.#ports = channels.map(({ port1 }) => port1);
     const ports = channels.map(({ port2 }) => port2);
     this.#supervisor =
-      threads === 1 ? null : this.#start({ control: this.#control, module, helper: helper.href, ports });
+      threads === 1 ? null : this.#start({ control: this.#control, modules, helper: helper.href, ports });
     this.#wait();
   }
 
-  run(job: P256Job): void {
+  run(job: KernelJob): void {
     if (this.#closed) throw new Error('the kernel pool is closed');
-    const units = unitCount(job);
+    const units = kernelUnitCount(job);
     if (units <= 1 || this.threads === 1) {
-      for (let unit = 0; unit < units; unit++) this.engine.run(job, unit);
+      for (let unit = 0; unit < units; unit++) this.engines.run(job, unit);
       return;
     }
     const control = this.#control;
@@ -91,7 +89,7 @@ export class KernelPool implements Executor {
     Atomics.notify(control, GENERATION);
     let own: unknown = null;
     try {
-      for (let unit = takeUnit(control); unit < units; unit = takeUnit(control)) this.engine.run(job, unit);
+      for (let unit = takeUnit(control); unit < units; unit = takeUnit(control)) this.engines.run(job, unit);
     } catch (error) {
       own = error;
       Atomics.store(control, NEXT, NO_MORE);

@@ -39,7 +39,7 @@ export class P256Kernel {
 
   constructor(executor: Executor = new InlineExecutor()) {
     this.executor = executor;
-    const { exports, arena } = executor.engine;
+    const { exports, arena } = executor.engines.p256;
     this.ring = new RingKernel(exports, arena, SCALAR_OCTETS, SCALAR_LIMBS);
   }
 
@@ -197,7 +197,7 @@ export class P256Kernel {
     const width = fixedBaseWidth(count, SCALAR_BITS);
     let table = this.#tables.get(key);
     if (table === undefined || table.width < width) {
-      const octets = this.executor.engine.makeTable(base, width, SCALAR_BITS);
+      const octets = this.executor.engines.p256.makeTable(base, width, SCALAR_BITS);
       table = { id: nextTable++, width, bits: SCALAR_BITS, octets: this.executor.share(octets) };
     }
     this.#tables.delete(key);

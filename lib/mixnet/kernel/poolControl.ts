@@ -3,6 +3,7 @@
  * `GENERATION` and wakes whoever waits for that word, so no wake-up is missed: read the word, check, wait for a change.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { KernelModules } from './kernelEngines.ts';
 
 /** Raised by the coordinator for every job, and to close; helpers wait for it. */
 export const GENERATION = 0;
@@ -27,7 +28,7 @@ export const NO_MORE = 2 ** 30;
 /** What the supervisor is started with; `helper` is the address of the helpers' script, the ports are the helpers' ends, in order. */
 export type SupervisorData = Readonly<{
   control: Int32Array<SharedArrayBuffer>;
-  module: WebAssembly.Module;
+  modules: KernelModules;
   helper: string;
   ports: readonly MessagePort[];
 }>;
@@ -35,7 +36,7 @@ export type SupervisorData = Readonly<{
 /** What a helper is started with. */
 export type HelperData = Readonly<{
   control: Int32Array<SharedArrayBuffer>;
-  module: WebAssembly.Module;
+  modules: KernelModules;
   port: MessagePort;
 }>;
 

@@ -3,8 +3,7 @@
  * its event loop, so jobs come through a port that it reads itself.
  */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { P256Engine } from './p256Engine.ts';
-import { type P256Job, unitCount } from './p256Job.ts';
+import { KernelEngines, type KernelJob, kernelUnitCount } from './kernelEngines.ts';
 import {
   CLOSED,
   FAILED,
@@ -17,14 +16,14 @@ import {
   takeUnit,
 } from './poolControl.ts';
 
-const { control, module, port } = workerData as HelperData;
+const { control, modules, port } = workerData as HelperData;
 
-function share(engine: P256Engine, job: P256Job): void {
-  const units = unitCount(job);
-  for (let unit = takeUnit(control); unit < units; unit = takeUnit(control)) engine.run(job, unit);
+function share(engines: KernelEngines, job: KernelJob): void {
+  const units = kernelUnitCount(job);
+  for (let unit = takeUnit(control); unit < units; unit = takeUnit(control)) engines.run(job, unit);
 }
 
-const engine = new P256Engine(module);
+const engines = new KernelEngines(modules);
 let seen = Atomics.load(control, GENERATION);
 Atomics.add(control, IDLE, 1);
 signal(control);
@@ -35,9 +34,9 @@ for (;;) {
   if (generation === seen) continue;
   seen = generation;
   try {
-    const received = receiveMessageOnPort(port) as { message: P256Job } | undefined;
+    const received = receiveMessageOnPort(port) as { message: KernelJob } | undefined;
     if (received === undefined) throw new Error('a job was announced but not sent');
-    share(engine, received.message);
+    share(engines, received.message);
   } catch (error) {
     Atomics.store(control, NEXT, NO_MORE);
     port.postMessage(error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -5,11 +5,11 @@
 import { Worker, workerData } from 'node:worker_threads';
 import { CLOSED, LOST, type SupervisorData, signal } from './poolControl.ts';
 
-const { control, module, helper, ports } = workerData as SupervisorData;
+const { control, modules, helper, ports } = workerData as SupervisorData;
 
 for (const port of ports) {
   const thread = new Worker(new URL(helper), {
-    workerData: { control, module, port },
+    workerData: { control, modules, port },
     transferList: [port],
   });
   // an uncaught error ends the thread as well; the handler only keeps it from ending this one

@@ -22,6 +22,12 @@ describe('kernel pool', () => {
     });
   }
 
+  it('given two threads and a group modulo a prime, has the results of one', async () => {
+    const outcome = await run('compareModp:2');
+    expect(Object.entries(outcome).filter(([, same]) => same !== true)).to.deep.equal([]);
+    expect(outcome).to.have.property('power', true);
+  });
+
   for (const way of ['exit', 'throw']) {
     it(`given helpers that end in a job (${way}), fails the job and refuses the next`, async () => {
       const outcome = await run(`fail:${way}`);

@@ -1,6 +1,8 @@
 /** The worker thread in which `kernelPool.test.ts` makes its pools: does one scenario and posts what came of it. */
+import { getDiffieHellman } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import { KernelPool } from '../../../lib/mixnet/kernel/kernelPool.ts';
+import { ModpKernel } from '../../../lib/mixnet/kernel/modpKernel.ts';
 import { P256Kernel } from '../../../lib/mixnet/kernel/p256Kernel.ts';
 import { integerOctets, lines, list, Point, pointOctets, randomScalar } from './oracle.ts';
 
@@ -79,8 +81,34 @@ function throwInUnit(): Outcome {
   return { error, again };
 }
 
+/** The group modulo a prime, with as few elements as make several units. */
+function compareModp(threads: number): Record<string, boolean> {
+  using pool = new KernelPool({ threads });
+  const prime = getDiffieHellman('modp14').getPrime();
+  const [many, one] = [new ModpKernel(prime, 32, pool), new ModpKernel(prime, 32)];
+  const four = integerOctets([4n], 256);
+  const exponents = scalars.subarray(0, 32 * 80);
+  const elements = one.fixedBase(four, exponents);
+  const same = (work: (kernel: ModpKernel) => Uint8Array): boolean =>
+    Buffer.compare(work(one), work(many)) === 0;
+  return {
+    fixedBase: same((kernel) => kernel.fixedBase(four, exponents)),
+    multiply: same((kernel) => kernel.multiply(elements, four)),
+    product: same((kernel) => kernel.product(elements)),
+    multiPower: same((kernel) => kernel.multiPower(elements, exponents)),
+    power: same((kernel) => kernel.power(elements.subarray(0, 256 * 20), exponents.subarray(0, 32))),
+    check: many.firstInvalid(elements) === -1,
+  };
+}
+
 const { scenario } = workerData as { scenario: string };
 const [name, argument = ''] = scenario.split(':');
 const outcome =
-  name === 'compare' ? compare(Number(argument)) : name === 'fail' ? fail(argument) : throwInUnit();
+  name === 'compare'
+    ? compare(Number(argument))
+    : name === 'compareModp'
+      ? compareModp(Number(argument))
+      : name === 'fail'
+        ? fail(argument)
+        : throwInUnit();
 parentPort!.postMessage(outcome);

@@ -18,6 +18,7 @@ const written = {
     'modulus.ts': p256OrderSource,
   },
   generic: { 'modulus.ts': () => 'export * from "./generic/modulus";\n' },
+  modp: {},
 } as const satisfies Record<string, Sources>;
 
 export type ModuleName = keyof typeof written;

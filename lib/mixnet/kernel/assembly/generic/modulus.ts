@@ -4,6 +4,8 @@
 // Bounds: limbs of `a` below 2^29, of `b` below 2^28, a·b < q·R, at most 149 limbs: column sums are below
 // 149·(2^57 + 2^56) + 2^37 < 2^64, results below 2q.
 
+import { readLimbs, writeLimbs } from "../limbs28";
+
 export let LIMBS: i32 = 0;
 // @ts-ignore: decorator
 @inline export const LIMB_BITS: i32 = 28;
@@ -35,33 +37,9 @@ export function constantAddress(which: i32): usize {
   return EXPONENT;
 }
 
-export function readScalar(o: usize, octets: usize): void {
-  let bits: u64 = 0, have: u32 = 0, at = octets + OCTETS;
-  const end = o + 4 * <usize>LIMBS;
-  for (; o < end; o += 4) {
-    while (have < 28 && at > octets) {
-      bits |= <u64>load<u8>(--at) << have;
-      have += 8;
-    }
-    store<u32>(o, <u32>(bits & 0xfffffff));
-    bits >>= 28;
-    have = have < 28 ? 0 : have - 28;
-  }
-}
+export function readScalar(o: usize, octets: usize): void { readLimbs(o, LIMBS, octets, OCTETS); }
 
-export function writeScalar(octets: usize, a: usize): void {
-  let bits: u64 = 0, have: u32 = 0, at = octets + OCTETS;
-  while (at > octets) {
-    if (have < 8) {
-      bits |= <u64>load<u32>(a) << have;
-      have += 28;
-      a += 4;
-    }
-    store<u8>(--at, <u8>bits);
-    bits >>= 8;
-    have -= 8;
-  }
-}
+export function writeScalar(octets: usize, a: usize): void { writeLimbs(octets, OCTETS, a); }
 
 const product: usize = memory.data(640, 16);
 

@@ -1,6 +1,7 @@
 // The base field of P-256, one element at a time. Bounds, in the words of docs/arithmetic.md:
 //   product  what mul and sqr give: limbs 0..7 in [0, 2^29), limb 8 below 2^26 in absolute value
-//   carried  what carry gives: every limb in (-2^26, 2^29 + 2^26), the value in (-2^232, 2^256 + 2^232)
+//   carried  what carry gives, if the top limb was below 2^28 in absolute value: every limb in (-2^26, 2^29 + 2^26),
+//            the value in (-2^232, 2^256 + 2^232); the opposite of a carried element counts as carried, too
 // mul and sqr take limbs whose absolute values multiply to less than 2^59.8: a sum or difference of two carried
 // elements on one side (2^30.2) and a carried element on the other (2^29.2) are within it, two sums are not.
 import { B, ONE, PLAIN_ONE, PRIME, R2, R2_UPPER, THREE } from "./constants";
