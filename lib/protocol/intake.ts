@@ -6,6 +6,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import { Batcher } from '../batcher.ts';
 import type { IncomingMessage, Json, Receipt } from '../engine/model.ts';
 import { ConclaveError, ERROR_CODES, type ErrorCode, type Failure } from '../errors.ts';
+import { isConnectionLoss } from '../store/database.ts';
 import type { Dialect } from '../store/peers.ts';
 import { type BatchEntry, type BatchResult, parseBatch } from './batch.ts';
 import { BodyBudget, readBody } from './body.ts';
@@ -42,7 +43,7 @@ export class Intake {
   constructor(options: IntakeOptions) {
     this.#options = options;
     // One batch at a time: the messages of a peer are applied in the order in which they came.
-    this.#received = new Batcher((messages) => options.receive(messages), {
+    this.#received = new Batcher((messages) => this.#receive(messages), {
       max: MAX_RECEIVE_BATCH,
       parallel: 1,
     });
@@ -89,6 +90,15 @@ export class Intake {
         answer(response, { results: results.map(({ result }) => result) as unknown as Json });
       });
     };
+  }
+
+  async #receive(messages: IncomingMessage[]): Promise<Receipt[]> {
+    try {
+      return await this.#options.receive(messages);
+    } catch (reason) {
+      if (isConnectionLoss(reason)) throw new ConclaveError('database_unavailable', {}, { cause: reason });
+      throw reason;
+    }
   }
 
   async #resultOf(entry: BatchEntry, peer: Peer): Promise<{ result: BatchResult; failure?: ConclaveError }> {

@@ -4,8 +4,8 @@
  *
  * - bytes that are not UTF-8 (they would become U+FFFD);
  * - an object that has a key twice (readers differ in which one counts);
- * - an integer beyond ±(2^53 − 1), or a number beyond the doubles (it would become another number: big integers
- *   travel as strings);
+ * - an integer that this node would write with other digits than it read, as most beyond ±2^53, or a number beyond
+ *   the doubles (big integers travel as strings);
  * - nesting deeper than `maxDepth` (it would exhaust the stack of whoever walks the value).
  *
  * A key `__proto__` is an own property like any other: `JSON.parse` does not touch prototypes.
@@ -118,10 +118,8 @@ function checkNumber(text: string, start: number): number {
   if (literal.length > 15 || /[eE]/.test(literal)) {
     const value = Number(literal);
     if (!Number.isFinite(value)) throw new JsonRefused(`the number ${literal.slice(0, 40)} is out of range`);
-    if (/^-?\d+$/.test(literal) && !Number.isSafeInteger(value)) {
-      throw new JsonRefused(
-        `the integer ${literal.slice(0, 40)} is beyond 2^53 and would be changed; write it as a string`,
-      );
+    if (/^-?\d+$/.test(literal) && String(value) !== literal) {
+      throw new JsonRefused(`the integer ${literal.slice(0, 40)} would be changed; write it as a string`);
     }
   }
   return start + literal.length;

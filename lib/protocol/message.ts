@@ -61,7 +61,7 @@ const bodySchema = z.object({
   action: requiredText(MAX_TEXT_LENGTH),
   sender_url: requiredText(MAX_TEXT_LENGTH),
   task_id: requiredText(MAX_ID_LENGTH).nullish(),
-  data: z.unknown(),
+  data: z.unknown().optional(),
   pingback_date: wireDate,
   expiration_date: wireDate,
   info: text(MAX_INFO_LENGTH).nullish(),

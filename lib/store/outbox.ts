@@ -69,7 +69,9 @@ export async function peersWithPendingMessages(db: Knex): Promise<string[]> {
 
 /**
  * Takes what is due for a peer, oldest first (index `messages_outbox`). A message waits as long as an earlier one of
- * its task waits or is on its way, so that a task's messages keep their order.
+ * its task waits or is on its way, so that a task's messages keep their order. That inner question is for the index
+ * `messages_task`: it does not name the peer (a task has one), and hides `state` and `seq`, or else the planner may
+ * answer it from `messages_outbox`, which takes a hundred times as long when much is pending.
  */
 export async function takeMessages(
   db: Knex,
@@ -82,7 +84,7 @@ export async function takeMessages(
        where m.peer_id = ? and m.state = 'pending' and (m.attempts = 0 or m.next_attempt <= ?)
          and not exists (
            select 1 from messages e
-           where e.task_id = m.task_id and e.peer_id = m.peer_id and e.state = 'pending' and e.seq < m.seq
+           where e.task_id = m.task_id and not e.is_received and e.state || '' = 'pending' and e.seq + 0 < m.seq
              and e.attempts > 0 and e.next_attempt > ?)
        order by m.seq limit ? for update skip locked)
      update messages m set attempts = m.attempts + 1, next_attempt = ?
