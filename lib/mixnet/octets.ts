@@ -53,7 +53,7 @@ export function fromBigInt(value: bigint, width: number): Uint8Array {
 }
 
 export function writeBigInt(value: bigint, out: Uint8Array, at: number, width: number): void {
-  const text = value.toString(16).padStart(2 * width, '0');
+  const text = value === 0n ? '0'.repeat(2 * width) : value.toString(16).padStart(2 * width, '0');
   if (value < 0n || text.length > 2 * width) throw new RangeError(`integer does not fit ${width} octets`);
   buffer(out).write(text, at, width, 'hex');
 }

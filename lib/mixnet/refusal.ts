@@ -52,13 +52,11 @@ export const refusalReasons = [
   'keep-list-invalid',
   'maxciph-invalid',
   'correct-indices-invalid',
-  'inactive-party-not-trivial',
   // proofs
   'shuffle-proof-invalid',
   'commitment-proof-invalid',
   'consistency-proof-invalid',
   'decryption-proof-invalid',
-  'combined-decryption-proof-invalid',
   'plaintext-proof-invalid',
   'challenge-mismatch',
   'ballot-malformed',

@@ -41,7 +41,10 @@ const noLines = (): never => {
 // --- public keys: node(marshal(K), node(g, y)), of key width one ------------------------------------------------
 
 export function writePublicKey(group: Group, key: PublicKey, format: ExternalFormat): Uint8Array {
-  if (format === 'json') return utf8(JSON.stringify(publicKeyToJson(group, key)));
+  if (format === 'json') {
+    const encoding = group.kind === 'multiplicative' ? { encoding: '1' } : {};
+    return utf8(JSON.stringify({ ...publicKeyToJson(group, key), ...encoding }));
+  }
   const codec = new ProductCodec(group, { width: 1, keyWidth: 1 });
   const raw = serialise(node(group.marshalled, publicKeyTree(codec, key)));
   if (format === 'raw') return raw;

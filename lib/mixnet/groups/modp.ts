@@ -44,11 +44,11 @@ export class ModpGroup implements Group {
   #power: DiffieHellman | undefined;
 
   /** `p` must be a safe prime (checked by the caller, see `registry.ts`); `g` is checked here. */
-  constructor(p: bigint, g: bigint) {
+  constructor(p: bigint, g: bigint, ring: ScalarRing = new ScalarRing((p - 1n) / 2n)) {
     const bits = bitLength(p);
     this.prime = p;
     this.name = `modp-${bits}`;
-    this.ring = new ScalarRing((p - 1n) / 2n);
+    this.ring = ring;
     this.stride = Math.ceil(bits / 8);
     this.#leafWidth = signedWidth(p);
     this.treeLength = 5 + this.#leafWidth;

@@ -37,6 +37,7 @@ const Point = p256.Point;
 type Point = InstanceType<typeof p256.Point>;
 
 const p = Point.Fp.ORDER;
+export const p256Order = Point.Fn.ORDER;
 const { a, b } = Point.CURVE();
 const coordinate = 32;
 const stride = 64;
@@ -67,7 +68,7 @@ export class P256Group implements Group {
   readonly kind = 'curve';
   readonly description = describe(`ECqPGroup(${curveName})`, marshalled);
   readonly marshalled = marshalled;
-  readonly ring = new ScalarRing(Point.Fn.ORDER);
+  readonly ring: ScalarRing;
   readonly stride = stride;
   readonly shortExponentsPay = false;
   readonly tracedName = `ECqPGroup(${curveName})`;
@@ -75,6 +76,10 @@ export class P256Group implements Group {
   readonly messageLength = messageLength;
   readonly generator = fromPoints([Point.BASE]);
   readonly #tables = new TableCache<Point>(8);
+
+  constructor(ring: ScalarRing = new ScalarRing(p256Order)) {
+    this.ring = ring;
+  }
 
   identity(count: number): Elements {
     return vectorOf('elements', stride, new Uint8Array(count * stride));
@@ -175,7 +180,17 @@ export class P256Group implements Group {
       }
       this.#decodePoint(trees.subarray(at, at + treeLength), bytes, i, `${what}: point ${i}`);
     }
+    this.checkPoints(bytes, what);
     return vectorOf('elements', stride, bytes);
+  }
+
+  /** Refuses points that are neither infinity nor on the curve. */
+  protected checkPoints(bytes: Uint8Array, what: string): void {
+    for (let at = 0; at < bytes.length; at += stride) {
+      if (isZero(bytes, at)) continue;
+      const [x, y] = [bytes.subarray(at, at + coordinate), bytes.subarray(at + coordinate, at + stride)];
+      checkPoint(toBigInt(x), toBigInt(y), `${what}: point ${at / stride}`);
+    }
   }
 
   #decodePoint(tree: Uint8Array, out: Uint8Array, index: number, what: string): void {
@@ -184,7 +199,9 @@ export class P256Group implements Group {
     if (isMinusOne(x) && isMinusOne(y)) return;
     if (x[0] !== 0 || y[0] !== 0)
       throw new Refusal('element-not-canonical', `${what} has a coordinate out of range`);
-    checkPoint(toBigInt(x), toBigInt(y), what);
+    // (0, 0) is our infinity, but no point of the wire format.
+    if (x.every(isZeroOctet) && y.every(isZeroOctet))
+      throw new Refusal('element-not-in-group', `${what} is not on the curve`);
     out.set(x.subarray(1), index * stride);
     out.set(y.subarray(1), index * stride + coordinate);
   }
@@ -299,6 +316,8 @@ function isZero(bytes: Uint8Array, from: number): boolean {
   for (let i = from; i < from + stride; i++) if (bytes[i] !== 0) return false;
   return true;
 }
+
+const isZeroOctet = (octet: number): boolean => octet === 0;
 
 const isMinusOne = (bytes: Uint8Array): boolean => bytes.every((octet) => octet === 0xff);
 

@@ -2,12 +2,16 @@
 import { checkPrimeSync } from 'node:crypto';
 import { type ByteTreeReader, readWhole } from '../byteTree/reader.ts';
 import { serialise } from '../byteTree/tree.ts';
-import { bitLength, equalOctets, fromHex, toBigInt } from '../octets.ts';
+import type { Executor } from '../kernel/executor.ts';
+import { genericRing } from '../kernel/genericRing.ts';
+import { P256Kernel } from '../kernel/p256Kernel.ts';
+import { bitLength, equalOctets, fromBigInt, fromHex, toBigInt } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import { rfc3526group15, verificatum2048 } from './fixedModuli.ts';
 import type { Group } from './group.ts';
+import { KernelScalarRing } from './kernelScalarRing.ts';
 import { ModpGroup } from './modp.ts';
-import { P256Group } from './p256.ts';
+import { P256KernelGroup } from './p256KernelGroup.ts';
 
 export const groupNames = ['P-256', 'modp-2048', 'modp-3072'] as const;
 export type GroupName = (typeof groupNames)[number];
@@ -19,7 +23,7 @@ const bounds = { smallest: 2048, largest: 4096, descriptionLength: 20_000 };
 export function groupByName(name: string): Group {
   switch (name) {
     case 'P-256':
-      return kept(name, () => new P256Group());
+      return kept(name, () => new P256KernelGroup(new P256Kernel()));
     case 'modp-2048':
       return modpGroup(verificatum2048.p, verificatum2048.g);
     case 'modp-3072':
@@ -87,8 +91,15 @@ export function modpGroup(p: bigint, g: bigint): Group {
     if (!builtIn && !(p % 2n === 1n && checkPrimeSync(p) && checkPrimeSync((p - 1n) / 2n))) {
       throw new Refusal('group-description-invalid', 'the modulus is not a safe prime');
     }
-    return new ModpGroup(p, g);
+    const q = (p - 1n) / 2n;
+    const ring = new KernelScalarRing(q, genericRing(fromBigInt(q, Math.ceil(bitLength(q) / 8))));
+    return new ModpGroup(p, g, ring);
   });
+}
+
+/** From now on P-256 is computed by this executor, e.g. a pool of threads. */
+export function useExecutor(executor: Executor): void {
+  known.set('P-256', new P256KernelGroup(new P256Kernel(executor)));
 }
 
 function kept(key: string, make: () => Group): Group {

@@ -74,12 +74,12 @@ export class ScalarRing {
     const bytes = new Uint8Array(randomBytes(count * octets));
     const mask = 0xff >>> (8 * octets - bits);
     for (let at = 0; at < bytes.length; at += octets) bytes[at]! &= mask;
-    return this.#reduceAll(bytes, octets);
+    return this.reduceOctets(bytes, octets);
   }
 
   /** Consecutive integers of `bits` bits from a generator, reduced (the batching vector, VF 9 step 1). */
   fromStream(stream: PseudoRandomStream, count: number, bits: number): Scalars {
-    return this.#reduceAll(stream.readIntegers(count, bits), Math.ceil(bits / 8));
+    return this.reduceOctets(stream.readIntegers(count, bits), Math.ceil(bits / 8));
   }
 
   add(a: Scalars, b: Scalars): Scalars {
@@ -213,7 +213,8 @@ export class ScalarRing {
     return vectorOf('scalars', width, bytes);
   }
 
-  #reduceAll(bytes: Uint8Array, octets: number): Scalars {
+  /** Integers of `octets` octets each, reduced. */
+  reduceOctets(bytes: Uint8Array, octets: number): Scalars {
     const count = bytes.length / octets;
     return this.ofAll(
       Array.from({ length: count }, (_, i) => toBigInt(bytes.subarray(i * octets, (i + 1) * octets))),

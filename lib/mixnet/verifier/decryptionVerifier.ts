@@ -55,6 +55,17 @@ export function verifyDecryption(
     proofs.map((proof) => proof.reply),
     correct,
   );
+  const wrong = parties.filter((party) => !correct.includes(party));
+  report.require('left-out', 'Parties left out', () => {
+    const replies = proofs.map((proof) => proof.reply);
+    const justly = partiesFailingDecryption(session, statement, commitments, replies, wrong);
+    const unjustly = wrong.find((party) => !justly.includes(party));
+    if (unjustly === undefined) return;
+    throw new Refusal(
+      'correct-indices-invalid',
+      `party ${unjustly} is marked as incorrect, but its proof holds`,
+    );
+  });
   for (const party of correct) {
     report.note(`decryption-${party}`, `Decryption by party ${party}`, () => {
       if (!failing.includes(party)) return;

@@ -4,7 +4,6 @@
  * A call that is aborted ends its thread, since arithmetic cannot be interrupted otherwise; a thread that dies rejects
  * the call it was running. In both cases the next call gets a new thread.
  */
-import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { Refusal } from '../refusal.ts';
 import type { OperationName, ParametersOf, Request, Response, ResultOf } from './messages.ts';
@@ -40,11 +39,18 @@ export class MixnetWorker {
   readonly #running = new Map<Worker, Call>();
   readonly #waiting: Call[] = [];
   readonly #entry: URL;
+  readonly #kernelThreads: number;
   #closed = false;
 
-  /** `threads`: how many operations run at once; by default all but one of the processors. */
-  constructor(options: { readonly threads?: number; readonly entry?: URL } = {}) {
-    this.#size = options.threads ?? Math.max(1, availableParallelism() - 1);
+  /**
+   * `threads`: how many operations run at once, by default one. `kernelThreads`: how many threads share the curve
+   * arithmetic of one operation, by default one.
+   */
+  constructor(
+    options: { readonly threads?: number; readonly kernelThreads?: number; readonly entry?: URL } = {},
+  ) {
+    this.#size = options.threads ?? 1;
+    this.#kernelThreads = options.kernelThreads ?? 1;
     this.#entry = options.entry ?? new URL('./thread.ts', import.meta.url);
   }
 
@@ -95,7 +101,7 @@ export class MixnetWorker {
   }
 
   #start(): Worker {
-    const thread = new Worker(this.#entry);
+    const thread = new Worker(this.#entry, { workerData: { kernelThreads: this.#kernelThreads } });
     thread.on('message', (response: Response) => this.#receive(thread, response));
     thread.on('error', (error) => this.#lose(thread, error.message));
     thread.on('messageerror', (error) => this.#lose(thread, error.message));

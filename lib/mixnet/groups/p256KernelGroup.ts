@@ -1,0 +1,86 @@
+/**
+ * P-256 by the WebAssembly kernel. Encodings are those of `P256Group`, which is the oracle for all results.
+ *
+ * The kernel's lists are this group's vectors octet for octet. Its `power` has no branch and no address that depends on
+ * the exponent; tables and multi-exponentiation have (docs/mix-net.md).
+ */
+import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
+import type { P256Kernel } from '../kernel/p256Kernel.ts';
+import { Refusal } from '../refusal.ts';
+import { KernelScalarRing } from './kernelScalarRing.ts';
+import { P256Group, p256Order } from './p256.ts';
+import { sameLength } from './scalarRing.ts';
+import { type Elements, type Scalars, vectorOf } from './vectors.ts';
+
+const candidateOctets = 64;
+
+export class P256KernelGroup extends P256Group {
+  readonly #kernel: P256Kernel;
+
+  constructor(kernel: P256Kernel) {
+    super(new KernelScalarRing(p256Order, kernel.ring));
+    this.#kernel = kernel;
+  }
+
+  override multiply(left: Elements, right: Elements): Elements {
+    if (left.length !== right.length && left.length !== 1 && right.length !== 1) sameLength(left, right);
+    return this.#vector(this.#kernel.add(left.bytes, right.bytes));
+  }
+
+  override invert(v: Elements): Elements {
+    return this.#vector(this.#kernel.negate(v.bytes));
+  }
+
+  override power(bases: Elements, exponents: Scalars): Elements {
+    if (exponents.length !== 1) sameLength(bases, exponents);
+    return this.#vector(this.#kernel.power(bases.bytes, exponents.bytes));
+  }
+
+  override powerBySecret(bases: Elements, exponent: Scalars): Elements {
+    return this.power(bases, exponent);
+  }
+
+  override powerOfFixed(base: Elements, exponents: Scalars): Elements {
+    return this.#vector(this.#kernel.fixedBase(base.bytes, exponents.bytes));
+  }
+
+  override multiPower(bases: Elements, exponents: Scalars): Elements {
+    sameLength(bases, exponents);
+    const bits = this.ring.maximalBits(exponents);
+    return this.#vector(this.#kernel.multiScalar(bases.bytes, exponents.bytes, bits));
+  }
+
+  override product(v: Elements): Elements {
+    return this.#vector(this.#kernel.total(v.bytes));
+  }
+
+  protected override checkPoints(bytes: Uint8Array, what: string): void {
+    const bad = this.#kernel.firstInvalid(bytes);
+    if (bad !== -1) throw new Refusal('element-not-in-group', `${what}: point ${bad} is not on the curve`);
+  }
+
+  override derive(stream: PseudoRandomStream, count: number, slack: number): Elements {
+    const bits = 256 + slack;
+    const width = Math.ceil(bits / 8);
+    const bytes = new Uint8Array(count * this.stride);
+    for (let found = 0; found < count; ) {
+      const batch = Math.min(4096, 2 * (count - found) + 16);
+      const integers = stream.readIntegers(batch, bits);
+      const candidates = new Uint8Array(batch * candidateOctets);
+      for (let i = 0; i < batch; i++) {
+        const from = i * width;
+        candidates.set(integers.subarray(from, from + width), (i + 1) * candidateOctets - width);
+      }
+      const { points, good } = this.#kernel.lift(candidates);
+      for (let i = 0; i < batch && found < count; i++) {
+        if (good[i] === 0) continue;
+        bytes.set(points.subarray(i * this.stride, (i + 1) * this.stride), found++ * this.stride);
+      }
+    }
+    return this.#vector(bytes);
+  }
+
+  #vector(bytes: Uint8Array): Elements {
+    return vectorOf('elements', this.stride, bytes);
+  }
+}
