@@ -65,6 +65,7 @@ export type P256Exports = RingExports &
     carry(o: number): void;
     carry4(o: number): void;
     canonical(o: number): void;
+    canonical4(o: number): void;
     invert(o: number, a: number): void;
     invertLanes(o: number, a: number): void;
   }>;

@@ -153,6 +153,17 @@ describe('P-256 field, limbs at their bounds', () => {
       if (integerOf(result) !== modP(integerOf(limbs))) expect.fail(`wrong: ${limbs.join(' ')}`);
       if (result.some((limb) => limb < 0 || limb >= LIMB)) expect.fail(`limbs ${result.join(' ')}`);
     }
+    cases.forEach((_, i) => {
+      const four = list(4, (lane) => cases[(i + lane) % cases.length]!);
+      // four lanes have 32 bits for a limb and its carry, one lane has 64
+      const fit = four.map((limbs) => limbs.map((limb, k) => (k === TOP ? limb >> 3 : limb)));
+      put(o, fit);
+      exports.canonical4(o);
+      take(o, 4).forEach((result, lane) => {
+        if (integerOf(result) !== modP(integerOf(fit[lane]!))) expect.fail(`wrong: ${fit[lane]!.join(' ')}`);
+        if (result.some((limb) => limb < 0 || limb >= LIMB)) expect.fail(`limbs ${result.join(' ')}`);
+      });
+    });
   });
 
   it('given carried elements, the inverses are right', () => {

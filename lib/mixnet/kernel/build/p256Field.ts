@@ -243,11 +243,16 @@ function oneLaneConstant(name: string, value: bigint): string {
   return dataLine(name, [...limbsOf((value * MONTGOMERY) % P256_PRIME), 0, 0, 0]);
 }
 
-function fourLaneConstant(name: string, value: bigint): string {
+/** A value in all four lanes, as it is. */
+function plainFourLaneConstant(name: string, value: bigint): string {
   return dataLine(
     name,
-    limbsOf((value * MONTGOMERY) % P256_PRIME).flatMap((limb) => [limb, limb, limb, limb]),
+    limbsOf(value).flatMap((limb) => [limb, limb, limb, limb]),
   );
+}
+
+function fourLaneConstant(name: string, value: bigint): string {
+  return plainFourLaneConstant(name, (value * MONTGOMERY) % P256_PRIME);
 }
 
 /** The module `p256/constants`. */
@@ -262,6 +267,9 @@ export function p256ConstantsSource(): string {
     oneLaneConstant('B', P256_B),
     oneLaneConstant('R2', MONTGOMERY % P256_PRIME),
     oneLaneConstant('R2_UPPER', (MONTGOMERY * 2n ** 256n) % P256_PRIME),
+    plainFourLaneConstant('PRIME4', P256_PRIME),
+    plainFourLaneConstant('PLAIN_ONE4', 1n),
+    fourLaneConstant('R2_4', MONTGOMERY),
     fourLaneConstant('ONE4', 1n),
     fourLaneConstant('THREE4', 3n),
     fourLaneConstant('B4', P256_B),

@@ -4,9 +4,9 @@
 //            the value in (-2^232, 2^256 + 2^232); the opposite of a carried element counts as carried, too
 // mul and sqr take limbs whose absolute values multiply to less than 2^59.8: a sum or difference of two carried
 // elements on one side (2^30.2) and a carried element on the other (2^29.2) are within it, two sums are not.
-import { B, ONE, PLAIN_ONE, PRIME, R2, R2_UPPER, THREE } from "./constants";
+import { ONE, PRIME, R2, R2_UPPER } from "./constants";
 import { FIELD, MASK } from "./layout";
-import { readOctets, writeOctets } from "./octets";
+import { readOctets } from "./octets";
 import { mul, sqr } from "./products";
 
 const SCRATCH: usize = memory.data(12 * 48, 16);
@@ -111,14 +111,6 @@ export function readWide(o: usize, octets: usize): void {
   carry(o);
 }
 
-/** The canonical value of `a` as 32 octets. */
-export function write(octets: usize, a: usize): void {
-  const t = SCRATCH + 96;
-  mul(t, a, PLAIN_ONE);
-  canonical(t);
-  writeOctets(octets, t);
-}
-
 /** Whether 32 octets are a canonical element: below p. */
 export function octetsBelowPrime(octets: usize): bool {
   const t = SCRATCH + 96;
@@ -126,15 +118,6 @@ export function octetsBelowPrime(octets: usize): bool {
   let borrow: i32 = 0;
   for (let i: usize = 0; i < FIELD; i += 4) borrow = (load<i32>(t + i) - load<i32>(PRIME + i) + borrow) >> 29;
   return borrow != 0;
-}
-
-/** o = x³ - 3x + b, for carried x; carried. o must not be x. */
-export function curve(o: usize, x: usize): void {
-  sqr(o, x);
-  sub(o, o, THREE);
-  mul(o, o, x);
-  add(o, o, B);
-  carry(o);
 }
 
 export function squareTimes(o: usize, n: i32): void {

@@ -2,6 +2,7 @@
 // |limb| <= 2^31 - 2^3, so that a limb and its carry fit 32 bits.
 
 import { invert } from "./field";
+import { PRIME4 } from "./constants";
 import { MASK, QUAD } from "./layout";
 import { mul, sqr4 } from "./products";
 
@@ -45,6 +46,44 @@ export function carry4(o: usize): void {
   v128.store(o, i32x4.sub(v3, i32x4.shl(h, 9)), 48);
   v128.store(o, i32x4.sub(v6, i32x4.shl(h, 18)), 96);
   v128.store(o, i32x4.add(v7, i32x4.shl(h, 21)), 112);
+}
+
+/** In every lane the representative in [0, p): `canonical` of field.ts four times. */
+export function canonical4(o: usize): void {
+  carry4(o);
+  carry4(o);
+  const M = i32x4.splat(MASK);
+  let c = i32x4.splat(0);
+  for (let i: usize = 0; i < 128; i += 16) {
+    const v = i32x4.add(v128.load(o + i), c);
+    v128.store(o + i, v128.and(v, M));
+    c = i32x4.shr_s(v, 29);
+  }
+  v128.store(o, i32x4.add(v128.load(o, 128), c), 128);
+  const keep = belowPrime4(o);
+  c = i32x4.splat(0);
+  for (let i: usize = 0; i < QUAD; i += 16) {
+    const v = i32x4.add(i32x4.sub(v128.load(o + i), v128.andnot(v128.load(PRIME4 + i), keep)), c);
+    v128.store(o + i, v128.and(v, M));
+    c = i32x4.shr_s(v, 29);
+  }
+}
+
+/** All ones in the lanes whose number is below p; limbs in [0, 2^29), the top limb's sign counts. */
+export function belowPrime4(a: usize): v128 {
+  let borrow = i32x4.splat(0);
+  for (let i: usize = 0; i < QUAD; i += 16) {
+    borrow = i32x4.shr_s(i32x4.add(i32x4.sub(v128.load(a + i), v128.load(PRIME4 + i)), borrow), 29);
+  }
+  return borrow;
+}
+
+/** All ones in the lanes that are 0 mod p; `a` becomes canonical. */
+export function zeroLanes(a: usize): v128 {
+  canonical4(a);
+  let bits = v128.load(a);
+  for (let i: usize = 16; i < QUAD; i += 16) bits = v128.or(bits, v128.load(a + i));
+  return i32x4.eq(bits, i32x4.splat(0));
 }
 
 /** Four elements at four addresses into one quad. */
