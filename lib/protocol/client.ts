@@ -200,7 +200,9 @@ const UNCONNECTED = new Set([
 function asRequestFailed(thrown: unknown, peer: ReachablePeer, connected: boolean): RequestFailed {
   if (thrown instanceof RequestFailed) return thrown;
   if (thrown instanceof ConclaveError) {
-    return new RequestFailed(thrown.code, thrown.message, false, { cause: thrown });
+    const { presented } = thrown.data;
+    const reason = presented === undefined ? thrown.message : `${thrown.message}; it presented ${presented}`;
+    return new RequestFailed(thrown.code, reason, false, { cause: thrown });
   }
   const code = String(
     (thrown as { code?: unknown } | null)?.code ?? (thrown as Error | null)?.name ?? 'unknown',

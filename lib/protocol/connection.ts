@@ -42,11 +42,12 @@ export function pinnedPool(
   const pinned = new Set(peer.certificates.map(({ fingerprint }) => fingerprint));
   const connect = buildConnector({
     secureContext: context,
-    // What replaces the check by authorities follows below, for every connection, resumed ones too.
+    // What replaces the check by authorities follows below, for every connection.
     rejectUnauthorized: false,
     allowH2: false,
     timeout: CONNECT_MILLISECONDS,
-    maxCachedSessions: 8,
+    // A resumed session does not show the server's certificate: every connection is to show it.
+    maxCachedSessions: 0,
   });
   return new Pool(new URL(peer.url).origin, {
     connections: options.connections,

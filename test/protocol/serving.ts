@@ -60,6 +60,7 @@ export interface Serving {
 export async function serve(
   identity: TestIdentity,
   options: Partial<FederationServerOptions> = {},
+  atPort = 0,
 ): Promise<Serving> {
   const { log, lines } = recordingLog();
   const peers = new FakePeers();
@@ -83,7 +84,7 @@ export async function serve(
     },
     ...options,
   });
-  const { port } = await server.listen(0, '127.0.0.1');
+  const { port } = await server.listen(atPort, '127.0.0.1');
   return { server, port, peers, lines, received, batches, contacts, engine, close: () => server.close() };
 }
 
