@@ -10,6 +10,7 @@ import type { ByteTreeReader } from '../byteTree/reader.ts';
 import { leaf, node, type Tree } from '../byteTree/tree.ts';
 import { type Ciphertexts, ciphertextsTree } from '../elgamal/ciphertexts.ts';
 import { componentCount, keyPart } from '../elgamal/shape.ts';
+import type { Group } from '../groups/group.ts';
 import type { Elements, Scalars } from '../groups/vectors.ts';
 import {
   inverseLagrangeFactor,
@@ -214,11 +215,21 @@ export function combinePlaintexts(
     let plaintexts = v;
     for (const party of chosen) {
       const lambda = lagrangeCoefficient(parties, chosen, party);
-      const size = group.power(factors[party - 1]![c]!, group.ring.of(lambda < 0n ? -lambda : lambda));
-      plaintexts = group.multiply(plaintexts, lambda < 0n ? group.invert(size) : size);
+      const base = lambda < 0n ? group.invert(factors[party - 1]![c]!) : factors[party - 1]![c]!;
+      plaintexts = group.multiply(plaintexts, smallPower(group, base, lambda < 0n ? -lambda : lambda));
     }
     return plaintexts;
   });
+}
+
+/** `bases^exponent` for a positive exponent of few bits: products of whole vectors are cheaper than powers. */
+function smallPower(group: Group, bases: Elements, exponent: bigint): Elements {
+  let result = bases;
+  for (const bit of exponent.toString(2).slice(1)) {
+    result = group.multiply(result, result);
+    if (bit === '1') result = group.multiply(result, bases);
+  }
+  return result;
 }
 
 /** Does every plaintext follow from the factors? The same equation, checked for all at once. */
