@@ -78,6 +78,10 @@ export async function up(knex: Knex): Promise<void> {
 
     -- claim: the ready jobs of a queue, oldest first
     create index tasks_ready on tasks (job_queue, run_at, id) where job is not null and worker_id is null;
+    -- claim: the ready jobs that wait for no slot, behind however many that do
+    create index tasks_ready_free on tasks (job_queue, run_at, id)
+      where job is not null and worker_id is null
+        and (slot or job not in ('execute', 'reserve') or (job = 'execute' and epoch > 0));
     -- claim: how many slots of a queue are taken
     create index tasks_slots on tasks (queue_name) where slot;
     -- takeOver: the tasks of a worker that died

@@ -9,7 +9,7 @@ import { ConclaveError, ERROR_CODES, type Failure } from '../errors.ts';
 import type { Clock } from './clock.ts';
 import type { Registry } from './definitions.ts';
 import type { Context, Event, Outcome } from './events.ts';
-import { receive, tasksNamed } from './incoming.ts';
+import { queueOf, receive, tasksNamed } from './incoming.ts';
 import type { IncomingMessage, Receipt, TimerKind } from './model.ts';
 import type { DueTimer, EngineStore, EngineTransaction, Hints, ProcessedMessage } from './store.ts';
 import { type ResolvedNode, rows } from './tree.ts';
@@ -29,8 +29,8 @@ export interface ApplierOptions {
   registry: Registry;
   clock: Clock;
   context: Omit<Context, 'now' | 'facts'>;
-  /** Whether a queue takes no more tasks from peers (FQ-P4, 503). */
-  isFull(queue: string): Promise<boolean>;
+  /** How many more tasks a queue takes from peers (FQ-P4, 503). */
+  room(queue: string): Promise<number>;
   /** Called after each commit. */
   committed(hints: Hints): void;
 }
@@ -75,7 +75,7 @@ export class Applier {
     transaction: EngineTransaction,
     inputs: readonly Input[],
   ): Promise<{ results: Result[]; hints: Hints }> {
-    return this.#within(transaction, inputs, await this.#fullQueues(inputs));
+    return this.#within(transaction, inputs, await this.#roomFor(inputs));
   }
 
   idle(): Promise<void> {
@@ -86,6 +86,8 @@ export class Applier {
     try {
       return await this.#inOneTransaction(inputs);
     } catch (thrown) {
+      // Nobody's fault, and perhaps committed after all: whoever asked looks, or asks again.
+      if (this.#options.store.isPassing(thrown)) return inputs.map(() => unavailable(thrown));
       if (inputs.length === 1) return [asError(thrown)];
       const results: (Result | Error)[] = [];
       for (const input of inputs) {
@@ -100,27 +102,27 @@ export class Applier {
   }
 
   async #inOneTransaction(inputs: readonly Input[]): Promise<Result[]> {
-    const full = await this.#fullQueues(inputs);
+    const room = await this.#roomFor(inputs);
     const { results, hints } = await this.#options.store.transaction((transaction) =>
-      this.#within(transaction, inputs, full),
+      this.#within(transaction, inputs, new Map(room)),
     );
     this.#options.committed(hints);
     return results;
   }
 
-  async #fullQueues(inputs: readonly Input[]): Promise<Set<string>> {
-    const full = new Set<string>();
+  async #roomFor(inputs: readonly Input[]): Promise<Map<string, number>> {
+    const room = new Map<string, number>();
     const queues = new Set(
-      inputs.flatMap((input) => (input.kind === 'message' ? [input.message.queue] : [])),
+      inputs.flatMap((input) => (input.kind === 'message' ? queueOf(input.message) : [])),
     );
-    for (const queue of queues) if (await this.#options.isFull(queue)) full.add(queue);
-    return full;
+    for (const queue of queues) room.set(queue, await this.#options.room(queue));
+    return room;
   }
 
   async #within(
     transaction: EngineTransaction,
     inputs: readonly Input[],
-    full: ReadonlySet<string>,
+    room: Map<string, number>,
   ): Promise<{ results: Result[]; hints: Hints }> {
     const { clock, registry, context: base } = this.#options;
     const context: Context = { ...base, now: clock.now(), facts: (task) => registry.facts(task) };
@@ -147,9 +149,7 @@ export class Applier {
           break;
         case 'message':
           results.push(
-            inbox.process(input.message, () =>
-              receive(input.message, unit, registry, context, (queue) => full.has(queue)),
-            ),
+            inbox.process(input.message, () => receive(input.message, unit, registry, context, room)),
           );
           break;
       }
@@ -174,11 +174,13 @@ function named(input: Input): string[] {
     case 'undeliverable':
       return input.taskId === null ? [] : [input.taskId];
     case 'create':
-      return [];
+      return [input.node.id];
   }
 }
 
 function create(unit: UnitOfWork, input: Extract<Input, { kind: 'create' }>, context: Context): Outcome {
+  // Asked for again, because it was not known whether the first time was committed.
+  if (unit.task(input.node.id) !== undefined) return { outcome: 'ignored', reason: 'the tree exists' };
   const tasks = rows([input.node], null, context);
   if (input.trace !== undefined) tasks[0]!.metadata.trace = input.trace;
   unit.insert(tasks);
@@ -231,6 +233,10 @@ class Inbox {
 function statusOf(failure: Failure): number {
   const known = ERROR_CODES[failure.code as keyof typeof ERROR_CODES];
   return known === undefined ? 400 : known.status;
+}
+
+function unavailable(thrown: unknown): Error {
+  return new ConclaveError('database_unavailable', {}, { cause: thrown });
 }
 
 function asError(thrown: unknown): Error {

@@ -4,7 +4,7 @@
  */
 import { ConclaveError } from '../errors.ts';
 import type { Json, Status, Task, TaskType } from './model.ts';
-import type { EngineStore, OpenTransaction } from './store.ts';
+import type { EngineStore, OpenTransaction, TaskReads } from './store.ts';
 import { type ResolvedNode, type Resolver, resolve, type TreeNode } from './tree.ts';
 
 /** A task, for reading. */
@@ -43,18 +43,24 @@ export interface HandlerLog {
 }
 
 export interface HandlerContext {
-  /** Aborted when the task was cancelled or expired, when another worker has taken it over, or when the node stops. */
+  /**
+   * Aborted when the task was cancelled or expired, when another worker has taken it over, or when the node stops. A
+   * handler that goes on all the same keeps its place and its connection, and nothing of what it does counts.
+   */
   readonly signal: AbortSignal;
   readonly log: HandlerLog;
   readonly node: { readonly name: string; readonly url: string };
   readonly now: Date;
   /**
    * A database transaction that commits together with the task's end, or not at all (D14). Opened when first asked
-   * for. `Handle` is a knex transaction.
+   * for, as soon as not too many other handlers have one open. `Handle` is a knex transaction. The server ends one in
+   * which nothing happens for a minute: prepare first, then open it.
    */
   tx<Handle>(): Promise<Handle>;
   /** Adds subtasks; they start when the handler has returned (FQ-T7). */
   add(...trees: TreeNode[]): void;
+  /** Adds tasks to the parent, after the last of its children: the next steps of a sequence that decides as it goes. */
+  addToParent(...trees: TreeNode[]): void;
   setOutput(output: Json): void;
   /** Error handlers: the error goes no further; the task goes on with what was added, or ends well (FQ-T8). */
   recover(output?: Json): void;
@@ -85,6 +91,7 @@ export function viewOf(task: Task): TaskView {
 /** What a handler asked for, to be applied when it has returned. */
 export interface Requests {
   nodes: ResolvedNode[];
+  parentNodes: ResolvedNode[];
   output: Json | undefined;
   parentOutput: Json | undefined;
   recovered: boolean;
@@ -104,11 +111,19 @@ export interface ContextParts {
   reportProgress(state: Json): void;
 }
 
+export interface CreatedContext {
+  context: HandlerContext;
+  requests: Requests;
+  /** The handler has returned: it may ask for nothing more. Waits for a transaction that it did not wait for. */
+  seal(): Promise<void>;
+}
+
 /** The context of one call, and the requests that it collects. */
-export function createContext(parts: ContextParts): { context: HandlerContext; requests: Requests } {
-  const { task, store, resolver } = parts;
+export function createContext(parts: ContextParts): CreatedContext {
+  const { task, store, resolver, signal } = parts;
   const requests: Requests = {
     nodes: [],
+    parentNodes: [],
     output: undefined,
     parentOutput: undefined,
     recovered: false,
@@ -116,7 +131,22 @@ export function createContext(parts: ContextParts): { context: HandlerContext; r
     transaction: undefined,
   };
   let opening: Promise<OpenTransaction<unknown>> | undefined;
-  const views = async (id: string): Promise<TaskView[]> => (await store.childrenOf(id)).map(viewOf);
+  let sealed = false;
+  const ask = (): Requests => {
+    if (sealed) throw new Error('the handler has returned: it cannot ask for anything any more');
+    return requests;
+  };
+  const begin = async (): Promise<OpenTransaction<unknown>> => {
+    requests.transaction = await database(store, () => store.begin(signal));
+    return requests.transaction;
+  };
+  // In the handler's own transaction, if it has one: it sees what it wrote, and needs no second connection.
+  const read = async <T>(what: (reads: TaskReads) => Promise<T>): Promise<T> =>
+    database(store, () => what(requests.transaction ?? store));
+  const views = async (id: string): Promise<TaskView[]> =>
+    (await read((reads) => reads.childrenOf(id))).map(viewOf);
+  const one = async (id: string): Promise<TaskView | undefined> =>
+    view(await read((reads) => reads.task(id)));
   const siblings = async (): Promise<TaskView[]> =>
     task.parentId === null ? [] : (await views(task.parentId)).filter(({ id }) => id !== task.id);
   const context: HandlerContext = {
@@ -125,26 +155,30 @@ export function createContext(parts: ContextParts): { context: HandlerContext; r
     node: parts.node,
     now: parts.now,
     async tx<Handle>() {
-      opening ??= store.begin();
-      requests.transaction = await opening;
-      return requests.transaction.handle as Handle;
+      ask();
+      opening ??= begin();
+      return (await opening).handle as Handle;
     },
     add(...trees) {
-      requests.nodes.push(...trees.map((tree) => resolve(tree, resolver)));
+      ask().nodes.push(...trees.map((tree) => resolve(tree, resolver)));
+    },
+    addToParent(...trees) {
+      if (task.parentId === null) throw new ConclaveError('invalid_tree', { reason: 'a root has no parent' });
+      requests.parentNodes.push(...trees.map((tree) => resolve(tree, resolver)));
     },
     setOutput(output) {
-      requests.output = output;
+      ask().output = output;
     },
     setParentOutput(output) {
       if (task.parentId === null) throw new ConclaveError('invalid_tree', { reason: 'a root has no parent' });
-      requests.parentOutput = output;
+      ask().parentOutput = output;
     },
     recover(output) {
-      requests.recovered = true;
+      ask().recovered = true;
       if (output !== undefined) requests.output = output;
     },
     setInput(childId, input) {
-      requests.inputs[childId] = input;
+      ask().inputs[childId] = input;
     },
     progress: parts.reportProgress,
     asyncData(name) {
@@ -153,7 +187,7 @@ export function createContext(parts: ContextParts): { context: HandlerContext; r
         throw new ConclaveError('async_data_failed', { name, reason: 'it did not come' });
       return path;
     },
-    parent: async () => (task.parentId === null ? undefined : view(await store.task(task.parentId))),
+    parent: async () => (task.parentId === null ? undefined : one(task.parentId)),
     children: () => views(task.id),
     child: async (label) => (await views(task.id)).find((child) => child.label === label),
     childrenOf: views,
@@ -161,9 +195,22 @@ export function createContext(parts: ContextParts): { context: HandlerContext; r
     sibling: async (label) => (await siblings()).find((sibling) => sibling.label === label),
     previous: async () => (await siblings()).find(({ order }) => order === task.order - 1),
     next: async () => (await siblings()).find(({ order }) => order === task.order + 1),
-    task: async (id) => view(await store.task(id)),
+    task: one,
   };
-  return { context, requests };
+  const seal = async (): Promise<void> => {
+    sealed = true;
+    await opening;
+  };
+  return { context, requests, seal };
+}
+
+/** A database that is away is not the handler's failure (D10). */
+async function database<T>(store: EngineStore, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    throw store.isPassing(thrown) ? new ConclaveError('database_unavailable', {}, { cause: thrown }) : thrown;
+  }
 }
 
 function view(task: Task | undefined): TaskView | undefined {

@@ -47,7 +47,9 @@ export interface EngineOptions {
   works?: boolean;
 }
 
-const ENDED_POLL = 500;
+/** Hints get lost only with a connection; then all waiters look. This is for what is not foreseen. */
+const ENDED_POLL = 1000;
+const CREATE_ATTEMPTS = 5;
 
 export class Engine {
   readonly store: EngineStore;
@@ -59,6 +61,7 @@ export class Engine {
   readonly #pulse: Pulse;
   readonly #resolver: Resolver;
   readonly #waiters = new Map<string, Set<() => void>>();
+  readonly #notices = new Set<Promise<void>>();
   #listening: { close(): Promise<void> } | null = null;
 
   constructor(options: EngineOptions) {
@@ -80,9 +83,9 @@ export class Engine {
       registry,
       clock,
       context: { node, newId: randomUUID, dialect: (id) => peers.dialect(id), reservationTimeout },
-      isFull: async (queue) => {
+      room: async (queue) => {
         const most = queues[queue]?.maxWaiting;
-        return most !== undefined && (await store.waiting(queue, most)) >= most;
+        return most === undefined ? Number.POSITIVE_INFINITY : most - (await store.waiting(queue, most));
       },
       committed: (hints) => this.#committed(hints),
     });
@@ -107,7 +110,10 @@ export class Engine {
   }
 
   async start(): Promise<void> {
-    this.#listening = this.store.listen((hints) => this.#heard(hints));
+    this.#listening = this.store.listen(
+      (hints) => this.#heard(hints),
+      () => this.#missed(),
+    );
     if (this.#options.works === false) return;
     await this.#worker.start();
     this.#pulse.start();
@@ -121,6 +127,7 @@ export class Engine {
     }
     await this.#applier.idle();
     await this.#listening?.close();
+    await Promise.all(this.#notices);
   }
 
   /** How many jobs this process executes now. */
@@ -135,8 +142,17 @@ export class Engine {
    */
   async create(tree: TreeNode, options: { trace?: string } = {}): Promise<string> {
     const node = resolve(tree, this.#resolver);
-    await this.#applier.apply({ kind: 'create', node, ...options });
-    return node.id;
+    // Its ids are fixed: asking once more for what may have been committed makes no second tree.
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#applier.apply({ kind: 'create', node, ...options });
+        return node.id;
+      } catch (thrown) {
+        const away = thrown instanceof ConclaveError && thrown.code === 'database_unavailable';
+        if (!away || attempt === CREATE_ATTEMPTS) throw thrown;
+        await new Promise<void>((resume) => this.#clock.after(100 * 2 ** attempt, resume));
+      }
+    }
   }
 
   /** Appends subtasks to a running task (FQ-T7). */
@@ -174,14 +190,16 @@ export class Engine {
    */
   async ended(taskId: string, signal?: AbortSignal): Promise<Task> {
     for (;;) {
-      const wake = this.#nextEnd(taskId);
-      const task = await this.store.task(taskId);
-      if (task === undefined) throw new ConclaveError('task_not_found', { taskId });
-      if (hasEnded(task)) {
+      signal?.throwIfAborted();
+      const wake = this.#nextEnd(taskId, signal);
+      try {
+        const task = await this.store.task(taskId);
+        if (task === undefined) throw new ConclaveError('task_not_found', { taskId });
+        if (hasEnded(task)) return task;
+        await wake.promise;
+      } finally {
         wake.forget();
-        return task;
       }
-      await Promise.race([wake.promise, aborted(signal)]).finally(wake.forget);
     }
   }
 
@@ -210,9 +228,20 @@ export class Engine {
     this.#heard(hints);
     const { log } = this.#options;
     if (hints.queues.length + hints.peers.length + hints.ended.length + hints.aborts.length === 0) return;
-    this.store
+    const notice = this.store
       .notify(hints)
-      .catch((thrown) => log.debug({ reason: reasonOf(thrown) }, 'other processes could not be notified'));
+      .catch((thrown) => log.debug({ reason: reasonOf(thrown) }, 'other processes could not be notified'))
+      .finally(() => this.#notices.delete(notice));
+    this.#notices.add(notice);
+  }
+
+  /** Hints of other processes may have got lost: everybody looks. */
+  #missed(): void {
+    const { log } = this.#options;
+    for (const waiters of this.#waiters.values()) for (const wake of waiters) wake();
+    this.#worker
+      .poll()
+      .catch((thrown) => log.debug({ reason: reasonOf(thrown) }, 'jobs could not be looked for'));
   }
 
   #heard({ queues, peers, ended, aborts, timer }: Hints): void {
@@ -225,29 +254,22 @@ export class Engine {
     this.#options.onEnded?.(ended);
   }
 
-  #nextEnd(taskId: string): { promise: Promise<void>; forget: () => void } {
+  #nextEnd(taskId: string, signal: AbortSignal | undefined): { promise: Promise<void>; forget: () => void } {
     const waiters = this.#waiters.get(taskId) ?? new Set();
     this.#waiters.set(taskId, waiters);
-    let forget = (): void => {};
-    const promise = new Promise<void>((resolve) => {
-      const cancel = this.#clock.after(ENDED_POLL, resolve);
-      waiters.add(resolve);
-      forget = () => {
-        cancel();
-        waiters.delete(resolve);
-        if (waiters.size === 0 && this.#waiters.get(taskId) === waiters) this.#waiters.delete(taskId);
-      };
-    });
-    return { promise, forget: () => forget() };
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = (): void => resolve();
+    const cancel = this.#clock.after(ENDED_POLL, wake);
+    waiters.add(wake);
+    signal?.addEventListener('abort', wake);
+    const forget = (): void => {
+      cancel();
+      signal?.removeEventListener('abort', wake);
+      waiters.delete(wake);
+      if (waiters.size === 0 && this.#waiters.get(taskId) === waiters) this.#waiters.delete(taskId);
+    };
+    return { promise, forget };
   }
-}
-
-function aborted(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal === undefined) return;
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }
 
 async function refuseAsyncData(task: Task): Promise<Map<string, string>> {

@@ -14,26 +14,46 @@ export type Event =
   /** Subtasks are added to a running task (FQ-T7). */
   | { type: 'add'; nodes: ResolvedNode[] }
   /** The handler returned. `output` undefined: leave what is there. */
-  | { type: 'handler_done'; output?: Json; parentOutput?: Json; nodes: ResolvedNode[] }
+  | {
+      type: 'handler_done';
+      output?: Json;
+      nodes: ResolvedNode[];
+      parentOutput?: Json;
+      /** Appended to the parent, after the last of its children. */
+      parentNodes?: ResolvedNode[];
+    }
   /** The handler threw. `chance` in [0, 1) is the jitter of the retry. */
   | { type: 'handler_failed'; failure: Failure; final: boolean; chance: number }
   /** The error handler returned; not `recovered`: the error propagates (FQ-T8). */
   | { type: 'error_handled'; recovered: boolean; output?: Json; nodes: ResolvedNode[]; failure?: Failure }
-  | { type: 'child_ended'; childId: string; order: number; failure: Failure | null }
+  /** `reservedIn`: the epoch in which the container had counted its reservation, if it held one to its end. */
+  | {
+      type: 'child_ended';
+      childId: string;
+      order: number;
+      failure: Failure | null;
+      reservedIn: number | null;
+    }
   /** The receiver of a sent task reports (FQ-I1). */
   | { type: 'update'; status: string; output: Json; failure: Failure | null; progress: Json | undefined }
   | { type: 'finish_external'; data: Json }
-  | { type: 'cancel'; failure: Failure }
+  /** `quiet`: the parent itself says so, and has drawn its conclusions. */
+  | { type: 'cancel'; failure: Failure; quiet?: true }
   | { type: 'expire' }
   | { type: 'pingback' }
   /** The peer asks for the state of a task that it sent us. */
   | { type: 'query' }
+  /** Its handler says how far it is. */
+  | { type: 'progress'; state: Json }
   | { type: 'set_output'; output: Json }
   | { type: 'set_input'; input: Json }
   /** The message of a sent task could not be delivered, or was refused. */
   | { type: 'undeliverable'; failure: Failure }
-  /** A worker died (or, `graceful`, gave the job back because its process stops). */
-  | { type: 'worker_lost'; workerId: string; graceful: boolean }
+  /**
+   * The claim with that fencing token came to nothing: the worker died, or `graceful`, gave the job back because its
+   * process stops. `reason`: what interrupted a worker that lives.
+   */
+  | { type: 'worker_lost'; workerId: string; fence: number; graceful: boolean; reason?: string }
   // Synchronized tasks (FQ-T4, D16)
   /** The director invites; on a performer: an invitation came. */
   | { type: 'invite'; epoch: number; priority: string; container: string | null }

@@ -2,16 +2,20 @@
  * One call of a function of a definition: the job of a claimed task, from its input to the event that reports its
  * end (D14). Knows nothing of claims and leases.
  */
-import { ConclaveError } from '../errors.ts';
-import type { ContextParts } from './context.ts';
+import { ConclaveError, reasonOf } from '../errors.ts';
+import type { ContextParts, TaskView } from './context.ts';
 import { createContext, type HandlerContext, type Requests, viewOf } from './context.ts';
 import { type DefinedContainer, type DefinedTask, failureOf, type Registry } from './definitions.ts';
 import type { Event } from './events.ts';
 import type { Json, Task } from './model.ts';
+import type { EngineStore, OpenTransaction } from './store.ts';
 
 export interface Executed {
   event: Event;
-  requests: Requests;
+  /** The transaction in which the event is to be reported; undefined: the handler had none. */
+  transaction: OpenTransaction<unknown> | undefined;
+  /** The handler came to its end, well or not; otherwise something passing interrupted it. */
+  interruption?: string;
 }
 
 export interface ExecutionParts extends Omit<ContextParts, 'files'> {
@@ -20,21 +24,54 @@ export interface ExecutionParts extends Omit<ContextParts, 'files'> {
   fetchAsyncData(task: Task, signal: AbortSignal): Promise<Map<string, string>>;
 }
 
-/** Runs the task's job. A throw of the handler becomes an event; a transaction of it is rolled back. */
+/** Runs the task's job. A throw of the handler becomes an event; a transaction of it is rolled back. Never rejects. */
 export async function execute(parts: ExecutionParts): Promise<Executed> {
   const { task, registry } = parts;
   const files = new Map<string, string>();
-  const { context, requests } = createContext({ ...parts, files });
+  const { context, requests, seal } = createContext({ ...parts, files });
   try {
     const event = await call(parts, files, context, requests);
+    await seal();
     if (!isJson(requests.output) || !isJson(requests.parentOutput))
       throw new TypeError('the output of a task must be JSON');
-    return { event, requests };
+    await checkEdited(requests.inputs, parts);
+    return { event, transaction: requests.transaction };
   } catch (thrown) {
+    // What was thrown first counts.
+    await seal().catch(() => {});
+    const interrupted = await wasInterrupted(thrown, requests, parts.store);
     await requests.transaction?.rollback();
-    requests.transaction = undefined;
     const { failure, final } = failureOf(thrown, nameOf(task, registry), parts.node.name);
-    return { event: { type: 'handler_failed', failure, final, chance: Math.random() }, requests };
+    const event = { type: 'handler_failed', failure, final, chance: Math.random() } as const;
+    return {
+      event,
+      transaction: undefined,
+      ...(interrupted ? { interruption: reasonOf(causeOf(thrown)) } : {}),
+    };
+  }
+}
+
+/** The database took the work away, or asks for it once more: that is no failure of the handler. */
+async function wasInterrupted(thrown: unknown, requests: Requests, store: EngineStore): Promise<boolean> {
+  if (thrown instanceof ConclaveError && thrown.code === 'database_unavailable') return true;
+  // A refused connection may be somebody else's: it is ours if the transaction is lost too.
+  const { transaction } = requests;
+  return transaction !== undefined && store.isPassing(thrown) && !(await transaction.isAlive());
+}
+
+function causeOf(thrown: unknown): unknown {
+  return thrown instanceof ConclaveError ? (thrown.cause ?? thrown) : thrown;
+}
+
+/** Inputs are edited of the container's own children only (FQ-A7): other trees are not locked. */
+async function checkEdited(inputs: Requests['inputs'], { task, store }: ExecutionParts): Promise<void> {
+  const edited = Object.entries(inputs);
+  if (edited.length === 0) return;
+  const container = task.job === 'pre_execute' ? task.id : (task.parentId ?? task.id);
+  const children = new Set((await store.childrenOf(container)).map(({ id }) => id));
+  for (const [id, input] of edited) {
+    if (!children.has(id)) throw new TypeError(`setInput: ${id} is not a child of this synchronized task`);
+    if (!isJson(input)) throw new TypeError('the input of a task must be JSON');
   }
 }
 
@@ -53,13 +90,13 @@ async function call(
         for (const [name, path] of await parts.fetchAsyncData(task, parts.signal)) files.set(name, path);
       const returned = await defined.handler({ ...viewOf(task), input }, context);
       if (returned !== undefined) requests.output = returned as Json;
-      const { nodes, parentOutput } = requests;
+      const { nodes, parentNodes, parentOutput } = requests;
       const parents = parentOutput === undefined ? {} : { parentOutput };
-      return { type: 'handler_done', nodes, ...outputOf(requests), ...parents };
+      return { type: 'handler_done', nodes, parentNodes, ...outputOf(requests), ...parents };
     }
     case 'handle_error': {
       const error = task.error ?? { code: 'task_failed', message: 'unknown error' };
-      const view = viewOf(task);
+      const view = viewForErrors(task, registry);
       if (task.metadata.handler === undefined)
         await taskDefinition(task, registry).hooks.handleError!(view, error, context);
       else await containerDefinition(task.metadata.handler, registry).handleError!(view, error, context);
@@ -68,7 +105,8 @@ async function call(
     }
     case 'reserve': {
       const defined = taskDefinition(task, registry);
-      const data = await defined.hooks.reserve?.(viewOf(task), context);
+      const view = { ...viewOf(task), input: parseInput(task, defined) };
+      const data = await defined.hooks.reserve?.(view, context);
       if (!isJson(data)) throw new TypeError('reservation data must be JSON');
       return { type: 'reserve_done', data: data ?? null };
     }
@@ -118,6 +156,13 @@ function parseInput(task: Task, { definition }: DefinedTask): unknown {
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`);
   throw new ConclaveError('invalid_input', { action: definition.action, problems });
+}
+
+/** The input may be what is wrong: then the error handler sees it as it came. */
+function viewForErrors(task: Task, registry: Registry): TaskView {
+  const defined = task.metadata.handler === undefined ? registry.task(task.queue, task.action) : undefined;
+  const parsed = defined?.definition.input?.safeParse(task.input);
+  return parsed?.success === true ? { ...viewOf(task), input: parsed.data } : viewOf(task);
 }
 
 function nameOf(task: Task, registry: Registry): string {

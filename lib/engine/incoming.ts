@@ -8,7 +8,15 @@ import { z } from 'zod';
 import { ConclaveError, type ErrorCode, type ErrorData, type Failure } from '../errors.ts';
 import type { Registry } from './definitions.ts';
 import type { Context, Event } from './events.ts';
-import { INTERNAL_QUEUE, type IncomingMessage, isSent, type Json, type Receipt, type Task } from './model.ts';
+import {
+  hasEnded,
+  INTERNAL_QUEUE,
+  type IncomingMessage,
+  isSent,
+  type Json,
+  type Receipt,
+  type Task,
+} from './model.ts';
 import { blankTask } from './tree.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
@@ -23,15 +31,19 @@ type Meaning =
       queue: string;
       action: string;
       data: Json;
+      pingbackDate: Date | null;
+      expirationDate: Date | null;
     }
   /** About a task that we sent to the peer. */
   | { kind: 'to_sender'; taskId: string; event: Event }
   /** About a task that the peer sent to us. */
   | { kind: 'to_receiver'; taskId: string; event: Event };
 
+/** A long reason is worth more than none. */
+const failureMessage = z.string().transform((text) => text.slice(0, 4096));
 const failureSchema = z.object({
   code: z.string().max(128),
-  message: z.string().max(4096),
+  message: failureMessage,
   data: z.unknown().optional(),
   node: z.string().max(1024).optional(),
 });
@@ -40,7 +52,17 @@ const epochSchema = z
   .int()
   .nonnegative()
   .max(2 ** 31 - 1);
-const json = z.custom<Json>(() => true);
+const json = z.custom<Json>((value) => value !== undefined);
+/** As peers write dates inside data (FQ-P8): without a zone they are UTC. Other texts say nothing. */
+const dateText = z
+  .string()
+  .max(1024)
+  .nullable()
+  .transform((text) => {
+    if (text === null || !/^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:?\d\d)?$/.test(text)) return null;
+    const date = new Date(/(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
+    return Number.isNaN(date.getTime()) ? null : date;
+  });
 
 const updateData = z.object({
   status: z.string().max(1024),
@@ -52,10 +74,13 @@ const invitationData = z.object({
   action: z.string().min(1).max(1024),
   queue_name: z.string().min(1).max(1024),
   input_data: json,
-  pingback_date: z.unknown(),
-  expiration_date: z.unknown(),
+  pingback_date: dateText,
+  expiration_date: dateText,
   epoch: epochSchema.optional(),
-  priority: z.string().max(1024).nullish(),
+  priority: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,256}$/)
+    .nullish(),
 });
 const confirmationData = z.object({
   reservation_data: json.optional(),
@@ -63,8 +88,8 @@ const confirmationData = z.object({
   epoch: epochSchema.optional(),
 });
 const orderData = z.object({ input_data: json, epoch: epochSchema.optional() });
-const cancellationData = z.object({ reason: z.string().max(4096).default('the sender cancelled it') });
-const epochData = z.object({ epoch: epochSchema, reason: z.string().max(4096).default('no reason given') });
+const cancellationData = z.object({ reason: failureMessage.default('the sender cancelled it') });
+const epochData = z.object({ epoch: epochSchema, reason: failureMessage.default('no reason given') });
 
 /** Applies a message to the unit of work; the receipt says what the peer is answered. */
 export function receive(
@@ -72,18 +97,21 @@ export function receive(
   unit: UnitOfWork,
   registry: Registry,
   context: Context,
-  isFull: (queue: string) => boolean,
+  room: Map<string, number>,
 ): Receipt {
   const meaning = understand(message, context);
   if ('failure' in meaning) return { outcome: 'rejected', failure: meaning.failure };
   switch (meaning.kind) {
     case 'new_task':
-      return receiveTask(message, unit, registry, context, isFull);
+      return receiveTask(message, unit, registry, context, room);
     case 'invitation':
-      return receiveInvitation(message, meaning, unit, registry, context);
+      return receiveInvitation(message, meaning, unit, registry, context, room);
     case 'to_sender':
       return pass(meaning.taskId, meaning.event, message, unit, isSent);
     case 'to_receiver':
+      // Nothing to cancel is what the peer wants: its task may have been withdrawn before it came.
+      if (meaning.event.type === 'cancel' && unit.task(meaning.taskId) === undefined)
+        return { outcome: 'ignored', reason: 'the task never came' };
       return pass(meaning.taskId, meaning.event, message, unit, (task) => task.isReceived);
   }
 }
@@ -91,6 +119,14 @@ export function receive(
 /** The tasks that must be locked before the message is applied. */
 export function tasksNamed(message: IncomingMessage): string[] {
   return message.taskId === null ? [] : [message.taskId];
+}
+
+/** The queue that a message wants to enter, if any. */
+export function queueOf({ queue, action, data }: IncomingMessage): string[] {
+  if (queue !== INTERNAL_QUEUE) return [queue];
+  if (action !== 'frestq.synchronize_task') return [];
+  const named = z.object({ queue_name: z.string() }).safeParse(data);
+  return named.success ? [named.data.queue_name] : [];
 }
 
 function understand(message: IncomingMessage, context: Context): Meaning | { failure: Failure } {
@@ -119,7 +155,9 @@ const INTERNAL: Record<string, (taskId: string, data: Json, context: Context) =>
     const parsed = invitationData.parse(data);
     const { action, queue_name: queue, epoch = 1 } = parsed;
     const priority = parsed.priority ?? `${context.now.toISOString()} ${taskId}`;
-    return { kind: 'invitation', taskId, epoch, priority, queue, action, data: parsed.input_data };
+    const { input_data: given, pingback_date: pingbackDate, expiration_date: expirationDate } = parsed;
+    const dates = { pingbackDate, expirationDate };
+    return { kind: 'invitation', taskId, epoch, priority, queue, action, data: given, ...dates };
   },
   'frestq.confirm_task_reservation': (taskId, data) => {
     const parsed = confirmationData.parse(data);
@@ -153,14 +191,14 @@ function receiveTask(
   unit: UnitOfWork,
   registry: Registry,
   context: Context,
-  isFull: (queue: string) => boolean,
+  room: Map<string, number>,
 ): Receipt {
   const { queue, action } = message;
   const known = message.taskId === null ? undefined : unit.task(message.taskId);
   if (known !== undefined) return receiveAgain(known, message, unit);
   const refusal = admission(queue, action, registry);
   if (refusal !== undefined) return rejected(refusal, { action, queue });
-  if (isFull(queue)) return rejected('queue_full', { queue });
+  if (!enters(queue, room)) return rejected('queue_full', { queue });
   const task: Task = {
     ...receivedTask(message, message.taskId ?? context.newId(), context),
     metadata: message.taskId === null ? { unnamed: true } : {},
@@ -186,21 +224,32 @@ function receiveInvitation(
   unit: UnitOfWork,
   registry: Registry,
   context: Context,
+  room: Map<string, number>,
 ): Receipt {
-  const { taskId, epoch, priority, queue, action, data } = meaning;
+  const { taskId, epoch, priority, queue, action, data, pingbackDate, expirationDate } = meaning;
   const event = { type: 'invite', epoch, priority, container: null } as const;
   const known = unit.task(taskId);
   if (known !== undefined) {
     const receipt = pass(taskId, event, message, unit, (task) => task.isReceived);
-    if (receipt.outcome === 'ignored') unit.apply(taskId, { type: 'query' });
+    // The director missed how it ended.
+    if (receipt.outcome === 'ignored' && hasEnded(known)) unit.apply(taskId, { type: 'query' });
     return receipt;
   }
   const refusal = admission(queue, action, registry);
   if (refusal !== undefined) return rejected(refusal, { action, queue });
-  const task: Task = { ...receivedTask(message, taskId, context), queue, action, input: data };
+  if (!enters(queue, room)) return rejected('queue_full', { queue });
+  const received = receivedTask(message, taskId, context);
+  const task: Task = { ...received, queue, action, input: data, pingbackDate, expirationDate };
   unit.insert([task]);
   unit.apply(taskId, event);
   return { outcome: 'accepted' };
+}
+
+/** Takes one of the places that a queue has left. */
+function enters(queue: string, room: Map<string, number>): boolean {
+  const places = room.get(queue) ?? Number.POSITIVE_INFINITY;
+  if (places > 0) room.set(queue, places - 1);
+  return places > 0;
 }
 
 function admission(queue: string, action: string, registry: Registry): ErrorCode | undefined {

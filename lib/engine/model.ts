@@ -67,6 +67,12 @@ export interface TaskMetadata {
   reservationLost?: boolean;
   /** Error handling runs or has run: an error from here on propagates (FQ-T8). */
   errorHandled?: boolean;
+  /** It recovered from an error: the subtasks from this order on follow one another, earlier ones do not matter. */
+  resumeFrom?: number;
+  /** It is to end with this failure as soon as `cancelReservation` has freed what was reserved. */
+  ending?: { failure: Failure; quiet: boolean };
+  /** Child of a synchronized task: the epoch in which its container counted its reservation. */
+  counted?: number;
   /** Child of a synchronized task, on the director's side: the handler of the container. */
   container?: string;
   /** The sender did not name the task: nobody waits for an update. */

@@ -25,14 +25,15 @@ export class Pulse {
   #cancel: () => void = () => {};
   #wakeAt = Number.POSITIVE_INFINITY;
   #beating: Promise<void> | undefined;
-  #stopped = false;
+  #stopped = true;
 
   constructor(options: PulseOptions) {
     this.#options = options;
   }
 
   start(): void {
-    this.#sleepUntil(this.#options.clock.now());
+    this.#stopped = false;
+    this.#sleepUntil(this.#options.clock.now().getTime());
   }
 
   async stop(): Promise<void> {
@@ -43,37 +44,53 @@ export class Pulse {
 
   /** Something will be due at that time. */
   due(date: Date): void {
-    if (date.getTime() < this.#wakeAt && this.#beating === undefined) this.#sleepUntil(date);
+    if (date.getTime() >= this.#wakeAt) return;
+    this.#wakeAt = date.getTime();
+    // A beat that is under way looks at it when it goes to sleep.
+    if (this.#beating === undefined) this.#sleepUntil(this.#wakeAt);
   }
 
-  #sleepUntil(date: Date): void {
-    if (this.#stopped) return;
+  #sleepUntil(time: number): void {
     this.#cancel();
-    const pause = Math.min(LONGEST_PAUSE, Math.max(0, date.getTime() - this.#options.clock.now().getTime()));
-    this.#wakeAt = this.#options.clock.now().getTime() + pause;
-    this.#cancel = this.#options.clock.after(pause, () => {
+    if (this.#stopped) return;
+    const { clock } = this.#options;
+    const pause = Math.min(LONGEST_PAUSE, Math.max(0, time - clock.now().getTime()));
+    this.#wakeAt = clock.now().getTime() + pause;
+    this.#cancel = clock.after(pause, () => {
+      this.#wakeAt = Number.POSITIVE_INFINITY;
       this.#beating = this.#beat().then((next) => {
         this.#beating = undefined;
-        this.#sleepUntil(next);
+        this.#sleepUntil(Math.min(next, this.#wakeAt));
       });
     });
   }
 
-  /** Answers when the next beat is due. */
-  async #beat(): Promise<Date> {
-    const { store, applier, clock, log, poll } = this.#options;
-    const later = new Date(clock.now().getTime() + LONGEST_PAUSE);
+  /** Answers when the next beat is due. Never rejects. */
+  async #beat(): Promise<number> {
+    const { store, clock, log, poll } = this.#options;
+    const later = clock.now().getTime() + LONGEST_PAUSE;
     try {
-      const timers = await store.dueTimers(clock.now(), BATCH);
-      await Promise.all(timers.map((timer) => applier.apply({ kind: 'timer', timer })));
+      const allFired = await this.#fire();
       await poll();
-      return (await store.nextDue(clock.now())) ?? later;
+      // A timer that cannot be applied must not keep the others from their turn, nor us from sleeping.
+      return allFired ? ((await store.nextDue())?.getTime() ?? later) : later;
     } catch (thrown) {
-      log.warn(
-        { reason: reasonOf(thrown) },
-        'timers could not be looked at; they are tried again in a second',
-      );
+      const reason = reasonOf(thrown);
+      log.warn({ reason }, 'timers could not be looked at; they are tried again in a second');
       return later;
     }
+  }
+
+  async #fire(): Promise<boolean> {
+    const { store, applier, clock, log } = this.#options;
+    const timers = await store.dueTimers(clock.now(), BATCH);
+    const fired = await Promise.allSettled(timers.map((timer) => applier.apply({ kind: 'timer', timer })));
+    for (const [index, result] of fired.entries())
+      if (result.status === 'rejected')
+        log.warn(
+          { timer: timers[index], reason: reasonOf(result.reason) },
+          'a timer could not be applied; it is tried again in a second',
+        );
+    return fired.every(({ status }) => status === 'fulfilled');
   }
 }

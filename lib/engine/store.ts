@@ -3,9 +3,9 @@
  *
  * Every change goes through `transaction`. A transaction first locks the trees that it will change, by their
  * roots and in the order of their ids; so two transactions never change one tree at a time, and never wait for
- * each other in a circle. Claims take single rows and skip locked ones: they wait for nobody.
+ * each other in a circle. Claims and progress take single rows and skip locked ones: they wait for nobody.
  */
-import type { IncomingMessage, OutgoingMessage, Status, Task, Timer, TimerKind } from './model.ts';
+import type { IncomingMessage, Json, OutgoingMessage, Status, Task, Timer, TimerKind } from './model.ts';
 
 export interface ChildrenQuery {
   parentId: string;
@@ -28,7 +28,8 @@ export interface DueTimer extends Timer {
 
 export interface EngineTransaction {
   /**
-   * Locks the trees of the named tasks, and answers with the named tasks, their parents and their roots.
+   * Locks the trees of the named tasks, and answers with the named tasks, everything above them, and what comes
+   * next in the sequences among these.
    * Must be the first call of a transaction; ids that do not exist are passed over.
    */
   lock(taskIds: readonly string[]): Promise<Task[]>;
@@ -63,23 +64,50 @@ export interface ClaimRequest {
 
 export interface WoundRequest {
   queue: string;
+  slots: number;
   now: Date;
 }
 
+/** The claim of a task: who, and under which fencing token (D13). */
+export interface Holding {
+  id: string;
+  workerId: string;
+  fence: number;
+}
+
+export interface ProgressReport extends Holding {
+  progress: Json;
+}
+
+/** What handlers read (FQ-A8). */
+export interface TaskReads {
+  task(id: string): Promise<Task | undefined>;
+  childrenOf(id: string): Promise<Task[]>;
+}
+
 /** A transaction that a handler holds open, in which its own rows and its task's end commit together (D14). */
-export interface OpenTransaction<Handle> {
+export interface OpenTransaction<Handle> extends TaskReads {
   /** What the handler works with. */
   handle: Handle;
   engine: EngineTransaction;
+  /** False: it cannot commit any more. */
+  isAlive(): Promise<boolean>;
   commit(): Promise<void>;
+  /** Never rejects: what the server has lost it has rolled back. */
   rollback(): Promise<void>;
 }
 
 /** `Handle`: what a handler gets to write its own rows with; with PostgreSQL, a knex transaction. */
-export interface EngineStore<Handle = unknown> {
+export interface EngineStore<Handle = unknown> extends TaskReads {
   /** Runs `work` in one transaction; retried from the start when the database asks for it. */
   transaction<T>(work: (transaction: EngineTransaction) => Promise<T>): Promise<T>;
-  begin(): Promise<OpenTransaction<Handle>>;
+  /**
+   * Waits its turn: handlers never hold so many connections that none is left for the engine itself.
+   * @throws the signal's reason
+   */
+  begin(signal: AbortSignal): Promise<OpenTransaction<Handle>>;
+  /** Whether something failed because the database was away or asked for another attempt. */
+  isPassing(thrown: unknown): boolean;
 
   /** Ready jobs become this worker's, with a new fencing token each (D13). */
   claim(request: ClaimRequest): Promise<Task[]>;
@@ -96,24 +124,20 @@ export interface EngineStore<Handle = unknown> {
   renewLease(workerId: string, leaseSeconds: number): Promise<boolean>;
   removeWorker(workerId: string): Promise<void>;
   /** Tasks whose worker is not alive any more; dead workers are forgotten. */
-  orphans(): Promise<Pick<Task, 'id' | 'workerId'>[]>;
-  /** Of the named tasks, those that the worker does not hold any more under that fencing token. */
-  lost(workerId: string, held: readonly { id: string; fence: number }[]): Promise<string[]>;
-  reportProgress(
-    reports: readonly { taskId: string; workerId: string; fence: number; progress: unknown }[],
-  ): Promise<void>;
+  orphans(): Promise<Holding[]>;
+  /** What the worker holds. */
+  heldBy(workerId: string): Promise<Holding[]>;
+  /** Stores progress where the claim still holds and nobody has locked the task; answers with the ids of these. */
+  reportProgress(reports: readonly ProgressReport[]): Promise<string[]>;
 
   dueTimers(now: Date, limit: number): Promise<DueTimer[]>;
-  /** When the next timer or delayed job is due; null: nothing is. */
-  nextDue(now: Date): Promise<Date | null>;
-
-  task(id: string): Promise<Task | undefined>;
-  childrenOf(id: string): Promise<Task[]>;
+  /** When the next timer is due; null: none is set. */
+  nextDue(): Promise<Date | null>;
 
   /** Tells the other processes of this node what a commit has made possible (hints; they poll as well). */
   notify(hints: Hints): Promise<void>;
-  /** Hears the hints of other processes. */
-  listen(heard: (hints: Hints) => void): { close(): Promise<void> } | null;
+  /** Hears the hints of other processes; `missed`: some may have got lost. */
+  listen(heard: (hints: Hints) => void, missed: () => void): { close(): Promise<void> } | null;
 }
 
 /** What may have become possible: hints, never needed for correctness. */
@@ -122,7 +146,7 @@ export interface Hints {
   peers: string[];
   ended: string[];
   aborts: string[];
-  /** The soonest timer that was set. */
+  /** The soonest timer that was set, or delayed job. */
   timer: Date | null;
 }
 

@@ -15,15 +15,16 @@ import {
 } from './events.ts';
 import { hasEnded, type Status, type Task } from './model.ts';
 import * as flow from './rules/flow.ts';
+import * as reservations from './rules/reservations.ts';
 import * as sync from './rules/synchronized.ts';
 
-interface Rule<K extends EventType> {
+export interface Rule<K extends EventType> {
   readonly to: readonly Status[];
   readonly does: string;
   readonly apply: (task: Task, event: EventOf<K>, context: Context) => Outcome;
 }
 
-type Table = { readonly [S in Status]: { readonly [K in EventType]?: Rule<K> } };
+export type Table = { readonly [S in Status]: { readonly [K in EventType]?: Rule<K> } };
 
 function rule<K extends EventType>(to: Status[], does: string, apply: Rule<K>['apply']): Rule<K> {
   return { to, does, apply };
@@ -33,10 +34,15 @@ function rule<K extends EventType>(to: Status[], does: string, apply: Rule<K>['a
 function always(status: Status) {
   return {
     add: rule<'add'>([status], 'subtasks are appended', flow.add),
-    cancel: rule<'cancel'>(['error'], 'it and everything below it ends; a peer is told', flow.cancel),
-    expire: rule<'expire'>(['error'], 'as cancel, because its time is over', flow.expire),
+    cancel: rule<'cancel'>(
+      ['error', status],
+      'it and everything below it ends, once a reservation is freed; a peer is told',
+      flow.cancel,
+    ),
+    expire: rule<'expire'>(['error', status], 'as cancel, because its time is over', flow.expire),
     pingback: rule<'pingback'>([status], 'the receiver is asked for the state', flow.pingback),
     query: rule<'query'>([status], 'the sender is told the state', flow.query),
+    progress: rule<'progress'>([status], 'stored, and told to the sender', flow.progress),
     set_output: rule<'set_output'>([status], 'output data is replaced', flow.setOutput),
     set_input: rule<'set_input'>([status], 'input data is replaced', flow.setInput),
     undeliverable: rule<'undeliverable'>(
@@ -54,7 +60,11 @@ function always(status: Status) {
       'another attempt later, or its error handler, or an error',
       flow.handlerFailed,
     ),
-    notice_done: rule<'notice_done'>([status], 'the next job, if the status asks for one', sync.noticeDone),
+    notice_done: rule<'notice_done'>(
+      [status, 'error'],
+      'the next job, if the status asks for one',
+      reservations.noticeDone,
+    ),
   };
 }
 
@@ -64,8 +74,12 @@ const update = rule<'update'>(
   flow.update,
 );
 const refusal = rule<'update'>(['error', 'syncing', 'reserved'], 'only an error is believed', flow.update);
-const invited = rule<'invite'>(['syncing', 'reserved'], 'reserve, or renew the reservation', sync.invite);
-const ordered = rule<'execute'>(['confirmed'], 'the handler is to run', sync.execute);
+const invited = rule<'invite'>(
+  ['syncing', 'reserved'],
+  'reserve, or renew the reservation',
+  reservations.invite,
+);
+const ordered = rule<'execute'>(['confirmed'], 'the handler is to run', reservations.execute);
 
 export const TRANSITIONS: Table = {
   created: {
@@ -83,14 +97,19 @@ export const TRANSITIONS: Table = {
     ...always('syncing'),
     invite: invited,
     update: refusal,
-    reserve_done: rule<'reserve_done'>(['reserved'], 'the reservation is announced', sync.reserveDone),
-    confirm: rule<'confirm'>(['reserved'], 'the container counts it', sync.confirm),
+    reserve_done: rule<'reserve_done'>(
+      ['reserved'],
+      'the reservation is announced',
+      reservations.reserveDone,
+    ),
+    confirm: rule<'confirm'>(['reserved'], 'the container counts it', reservations.confirm),
     reservation_expired: rule<'reservation_expired'>(
       ['syncing'],
       'an original is invited again',
-      sync.reservationExpired,
+      reservations.reservationExpired,
     ),
-    released: rule<'released'>(['created'], 'the director begins a new epoch', sync.released),
+    execute: ordered,
+    released: rule<'released'>(['created'], 'the director begins a new epoch', reservations.released),
   },
   reserved: {
     ...always('reserved'),
@@ -100,10 +119,10 @@ export const TRANSITIONS: Table = {
     reservation_expired: rule<'reservation_expired'>(
       ['created'],
       'the slot is free again',
-      sync.reservationExpired,
+      reservations.reservationExpired,
     ),
-    release: rule<'release'>(['created'], 'the slot is free for an older tree', sync.release),
-    released: rule<'released'>(['created'], 'the director begins a new epoch', sync.released),
+    release: rule<'release'>(['created'], 'the slot is free for an older tree', reservations.release),
+    released: rule<'released'>(['created'], 'the director begins a new epoch', reservations.released),
   },
   confirmed: { ...always('confirmed'), update },
   executing: {
@@ -146,11 +165,21 @@ export const TRANSITIONS: Table = {
   error: { query: rule<'query'>(['error'], 'the sender is told the state', flow.query) },
 };
 
+/** What still means something to a task that ends when its reservation is freed (FQ-A6). */
+const WHILE_ENDING: ReadonlySet<EventType> = new Set([
+  'notice_done',
+  'handler_failed',
+  'worker_lost',
+  'query',
+]);
+
 /**
  * The functional core (D11): what an event does to a task. Pure.
  * @throws Error when a rule breaks its own promise, which is a defect of the engine
  */
 export function transition(task: Task, event: Event, context: Context): Outcome {
+  if (task.metadata.ending !== undefined && !WHILE_ENDING.has(event.type))
+    return ignored('the task ends as soon as its reservation is freed');
   const rules = TRANSITIONS[task.status] as Partial<Record<EventType, Rule<EventType>>>;
   const found = rules[event.type];
   if (found === undefined) return ignored(`${event.type} has no meaning for a task that is ${task.status}`);

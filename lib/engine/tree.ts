@@ -158,8 +158,10 @@ export interface Resolver {
  * Fixes ids and receivers.
  * @throws ConclaveError `invalid_tree` or `unknown_peer`
  */
-export function resolve(tree: TreeNode, resolver: Resolver): ResolvedNode {
+export function resolve(tree: TreeNode, resolver: Resolver, depth = 1): ResolvedNode {
   const { receiver, ...rest } = tree;
+  if (depth > MAX_DEPTH)
+    throw new ConclaveError('invalid_tree', { reason: `it is nested more than ${MAX_DEPTH} deep` });
   check(tree, resolver);
   const peerId = receiver === null ? null : resolver.peerIdOf(receiver);
   if (peerId === undefined) throw new ConclaveError('unknown_peer', { url: receiver });
@@ -168,12 +170,14 @@ export function resolve(tree: TreeNode, resolver: Resolver): ResolvedNode {
     id: resolver.newId(),
     peerId,
     receiverUrl: peerId === null ? resolver.ownUrl : receiver!,
-    children: tree.children.map((child) => resolve(child, resolver)),
+    children: tree.children.map((child) => resolve(child, resolver, depth + 1)),
   };
 }
 
 const MAX_ID = 128;
 const MAX_TEXT = 1024;
+const MAX_INFO = 2048;
+const MAX_DEPTH = 500;
 
 function check(tree: TreeNode, resolver: Resolver): void {
   const invalid = (reason: string): never => {
@@ -183,6 +187,12 @@ function check(tree: TreeNode, resolver: Resolver): void {
   for (const [field, text] of Object.entries({ action: tree.action, queue: tree.queue, label: tree.label }))
     if (text !== null && (text.length > MAX_TEXT || text === ''))
       invalid(`the ${field} of ${here.slice(0, MAX_ID)} must have 1 to ${MAX_TEXT} characters`);
+  if (tree.info !== null && tree.info.length > MAX_INFO)
+    invalid(`the info of ${here.slice(0, MAX_ID)} must have at most ${MAX_INFO} characters`);
+  for (const text of [tree.action, tree.queue, tree.label, tree.info])
+    if (text?.includes('\0')) invalid(`a text of ${here.slice(0, MAX_ID)} contains U+0000`);
+  if (tree.type === 'simple' && tree.queue === INTERNAL_QUEUE)
+    invalid(`the queue ${INTERNAL_QUEUE} is the engine’s own`);
   if (tree.quorum !== null) {
     const { quorum } = tree;
     if (!Number.isInteger(quorum) || quorum < 1 || quorum > tree.children.length)

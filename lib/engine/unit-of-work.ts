@@ -25,11 +25,12 @@ export class UnitOfWork {
   readonly #transaction: EngineTransaction;
   readonly #context: Context;
   readonly #tasks = new Map<string, Task>();
-  readonly #childrenOf = new Map<string, Set<string>>();
+  /** By parent: its children by their order. */
+  readonly #childrenOf = new Map<string, Map<number, string>>();
   readonly #inserted = new Set<string>();
   readonly #changed = new Set<string>();
   readonly #messages: OutgoingMessage[] = [];
-  readonly #timers: Timer[] = [];
+  readonly #timers = new Map<string, Timer[]>();
   readonly #clears: Extract<Effect, { effect: 'clear_timers' }>[] = [];
   readonly #withdrawn: string[] = [];
   #pending: Effect[] = [];
@@ -62,7 +63,11 @@ export class UnitOfWork {
     if (claim !== undefined && (task.workerId !== claim.workerId || task.fence !== claim.fence))
       return refused('fenced', { taskId });
     const outcome = transition(task, event, this.#context);
-    if (outcome.outcome === 'applied') this.#change(task, outcome.changes, outcome.effects);
+    if (outcome.outcome !== 'applied') return outcome;
+    // A worker that reports an end need not be told to stop.
+    const own = (effect: Effect) => effect.effect === 'abort' && effect.taskId === taskId;
+    const effects = claim === undefined ? outcome.effects : outcome.effects.filter((effect) => !own(effect));
+    this.#change(task, outcome.changes, effects);
     return outcome;
   }
 
@@ -84,27 +89,35 @@ export class UnitOfWork {
     const changed = [...this.#changed]
       .filter((id) => !this.#inserted.has(id))
       .map((id) => this.#tasks.get(id)!);
-    for (const task of [...inserted, ...changed]) this.#hint(task);
+    for (const task of this.#tasks.values()) this.#hint(task);
     if (inserted.length > 0) await this.#transaction.insertTasks(inserted);
     if (changed.length > 0) await this.#transaction.updateTasks(changed);
     if (this.#clears.length > 0) await this.#transaction.clearTimers(this.#clears);
-    if (this.#timers.length > 0) await this.#transaction.setTimers(this.#liveTimers());
+    const timers = this.#liveTimers();
+    if (timers.length > 0) await this.#transaction.setTimers(timers);
     if (this.#withdrawn.length > 0) await this.#transaction.withdraw(this.#withdrawn, now);
     if (this.#messages.length > 0) await this.#transaction.recordOutgoing(this.#messages, now);
   }
 
   #liveTimers(): Timer[] {
-    const live = this.#timers.filter(({ taskId }) => !hasEnded(this.#tasks.get(taskId)!));
-    for (const { fireAt } of live)
-      if (this.hints.timer === null || fireAt < this.hints.timer) this.hints.timer = fireAt;
+    const live = [...this.#timers.values()]
+      .flat()
+      .filter(({ taskId }) => !hasEnded(this.#tasks.get(taskId)!));
+    for (const { fireAt } of live) this.#soonest(fireAt);
     return live;
   }
 
+  /** Of unchanged tasks too: a claim may just have passed over one because it was locked here. */
   #hint(task: Task): void {
-    if (task.jobQueue !== null && task.workerId === null) push(this.hints.queues, task.jobQueue);
-    // A slot that was freed lets another task of the queue start.
-    else if (!task.slot) push(this.hints.queues, task.queue);
+    if (task.jobQueue !== null && task.workerId === null) {
+      if (task.runAt <= this.#context.now) push(this.hints.queues, task.jobQueue);
+      else this.#soonest(task.runAt);
+    }
     if (hasEnded(task) && this.#changed.has(task.id)) this.hints.ended.push(task.id);
+  }
+
+  #soonest(date: Date): void {
+    if (this.hints.timer === null || date < this.hints.timer) this.hints.timer = date;
   }
 
   #know(task: Task): void {
@@ -112,11 +125,13 @@ export class UnitOfWork {
     this.#tasks.set(task.id, task);
     if (task.parentId === null) return;
     const siblings = this.#childrenOf.get(task.parentId);
-    if (siblings === undefined) this.#childrenOf.set(task.parentId, new Set([task.id]));
-    else siblings.add(task.id);
+    if (siblings === undefined) this.#childrenOf.set(task.parentId, new Map([[task.order, task.id]]));
+    else siblings.set(task.order, task.id);
   }
 
   #change(task: Task, changes: Partial<Task>, effects: Effect[]): void {
+    // A slot that is freed lets another task of the queue start.
+    if (task.slot && changes.slot === false) push(this.hints.queues, task.queue);
     if (Object.keys(changes).length > 0) {
       this.#tasks.set(task.id, { ...task, ...changes, modifiedDate: this.#context.now });
       this.#changed.add(task.id);
@@ -145,11 +160,8 @@ export class UnitOfWork {
   }
 
   #child(parentId: string, order: number): Task | undefined {
-    for (const id of this.#childrenOf.get(parentId) ?? []) {
-      const task = this.#tasks.get(id)!;
-      if (task.order === order) return task;
-    }
-    return undefined;
+    const id = this.#childrenOf.get(parentId)?.get(order);
+    return id === undefined ? undefined : this.#tasks.get(id);
   }
 
   #effect(effect: Effect): void {
@@ -165,7 +177,7 @@ export class UnitOfWork {
         break;
       }
       case 'children':
-        for (const id of [...(this.#childrenOf.get(effect.parentId) ?? [])])
+        for (const id of [...(this.#childrenOf.get(effect.parentId)?.values() ?? [])])
           if (effect.statuses.includes(this.#tasks.get(id)!.status)) this.apply(id, effect.event);
         break;
       case 'insert':
@@ -180,7 +192,8 @@ export class UnitOfWork {
         break;
       case 'timer': {
         const { taskId, kind, fireAt, epoch } = effect;
-        this.#timers.push({ taskId, kind, fireAt, epoch });
+        const timers = this.#timers.get(taskId) ?? [];
+        this.#timers.set(taskId, [...timers, { taskId, kind, fireAt, epoch }]);
         break;
       }
       case 'clear_timers':
@@ -193,11 +206,14 @@ export class UnitOfWork {
   }
 
   #clearTimers(effect: Extract<Effect, { effect: 'clear_timers' }>): void {
-    for (let index = this.#timers.length - 1; index >= 0; index -= 1) {
-      const timer = this.#timers[index]!;
-      if (timer.taskId === effect.taskId && (effect.kinds === 'all' || effect.kinds.includes(timer.kind)))
-        this.#timers.splice(index, 1);
-    }
+    const { taskId, kinds } = effect;
+    const timers = this.#timers.get(taskId);
+    if (kinds === 'all') this.#timers.delete(taskId);
+    else if (timers !== undefined)
+      this.#timers.set(
+        taskId,
+        timers.filter(({ kind }) => !kinds.includes(kind)),
+      );
     if (!this.#inserted.has(effect.taskId)) this.#clears.push(effect);
   }
 }

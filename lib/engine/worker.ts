@@ -7,18 +7,18 @@
  *                             ▼
  *                     signal aborted; a report with f is refused, and nothing of it was committed
  *
- * The lease is the process's, not the task's: one row is renewed however many jobs it executes.
+ * The lease is the process's, not the task's (`lease.ts`). Jobs whose reports are under way are still held.
  */
-import { randomUUID } from 'node:crypto';
-import { Batcher } from '../batcher.ts';
 import { reasonOf } from '../errors.ts';
 import type { Applier } from './applier.ts';
 import type { Clock } from './clock.ts';
 import type { HandlerLog } from './context.ts';
 import { DEFAULT_QUEUE, type QueueOptions, type Registry } from './definitions.ts';
 import { type Executed, type ExecutionParts, execute } from './execution.ts';
-import { INTERNAL_QUEUE, type Json, type Task } from './model.ts';
-import type { EngineStore, Hints } from './store.ts';
+import { Lease } from './lease.ts';
+import { INTERNAL_QUEUE, type Task } from './model.ts';
+import { Reports } from './reports.ts';
+import type { EngineStore, Hints, Holding } from './store.ts';
 import type { Resolver } from './tree.ts';
 
 export interface WorkerOptions {
@@ -48,77 +48,81 @@ interface Held {
 }
 
 const CLAIM_LIMIT = 500;
-const PROGRESS_PAUSE = 500;
+/** How long handlers have, once the grace is over and their signals are aborted, in milliseconds. */
+const LAST_GRACE = 2000;
+/** What a handler's signal says when the process stops, rather than the task. */
+class Stopping extends Error {}
 
 export class Worker {
   readonly #options: WorkerOptions;
+  readonly #lease: Lease;
+  readonly #reports: Reports;
+  /** By task; and all of them, should one task be claimed again before its last call has returned. */
   readonly #held = new Map<string, Held>();
+  readonly #running = new Set<Held>();
   readonly #wanted = new Set<string>();
-  readonly #progress: Batcher<{ taskId: string; workerId: string; fence: number; progress: Json }, void>;
-  #id = randomUUID();
+  readonly #queues: ReadonlySet<string>;
   #claiming: Promise<void> | undefined;
-  #renewing: Promise<void> | undefined;
-  #cancelRenewal: () => void = () => {};
   #started = false;
   #stopping = false;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    this.#progress = new Batcher(
-      async (reports) => {
-        await options.store.reportProgress(reports);
-        return reports.map(() => undefined);
-      },
-      { max: 500, parallel: 1 },
-    );
-  }
-
-  get #queues(): string[] {
-    return [...this.#options.registry.queues, INTERNAL_QUEUE];
+    this.#queues = new Set([...options.registry.queues, INTERNAL_QUEUE]);
+    this.#reports = new Reports(options);
+    this.#lease = new Lease({
+      ...options,
+      seconds: options.leaseSeconds,
+      held: () => this.#holdings(),
+      claimed: async () => this.#claiming,
+      lost: (ids) => this.abort(ids),
+    });
   }
 
   async start(): Promise<void> {
-    const { store, name, leaseSeconds, isDead } = this.#options;
-    for (const worker of await store.workers()) if (isDead(worker.name)) await store.removeWorker(worker.id);
-    await store.registerWorker(this.#id, name, leaseSeconds);
-    await this.#takeOver();
+    await this.#lease.start();
     this.#started = true;
-    this.#scheduleRenewal();
     await this.poll();
   }
 
-  /** No further claims; handlers under way may end within `graceSeconds`, then their tasks are given back. */
+  /**
+   * No further claims; handlers under way may end within `graceSeconds`, then they are aborted, and their tasks given
+   * back. A handler that does not heed its signal is left behind: what it reports later is refused.
+   */
   async stop(graceSeconds: number): Promise<void> {
+    if (!this.#started) return;
     this.#stopping = true;
-    this.#cancelRenewal();
     await this.#claiming;
-    await this.#renewing;
-    const cancel = this.#options.clock.after(graceSeconds * 1000, () => {
-      for (const { abort } of this.#held.values()) abort.abort(new Error('the node stops'));
-    });
-    await Promise.all([...this.#held.values()].map(({ done }) => done));
-    cancel();
-    await this.#options.store.removeWorker(this.#id);
+    if (!(await this.#allDone(graceSeconds * 1000))) {
+      for (const { abort } of this.#running) abort.abort(new Stopping('the node stops'));
+      if (!(await this.#allDone(LAST_GRACE))) await this.#abandon();
+    }
+    await this.#lease.stop();
+    await this.#lease.remove();
   }
 
   /** How many jobs are being executed. */
   get busy(): number {
-    return this.#held.size;
+    return this.#running.size;
   }
 
   /** Jobs of these queues may be ready. */
   poke(queues: readonly string[]): void {
     if (!this.#started || this.#stopping) return;
-    const own = this.#queues;
-    for (const queue of queues) if (own.includes(queue)) this.#wanted.add(queue);
-    if (this.#wanted.size > 0) this.#claiming ??= this.#claimAll().finally(() => this.#afterClaims());
+    for (const queue of queues) if (this.#queues.has(queue)) this.#wanted.add(queue);
+    // At capacity, whoever ends its job pokes again.
+    if (this.#wanted.size === 0 || this.#room === 0) return;
+    this.#claiming ??= this.#claimAll().finally(() => {
+      this.#claiming = undefined;
+      this.poke([]);
+    });
   }
 
   /** Looks at all queues: for what no hint told of, and for older trees that wait for a slot (wound–wait). */
   async poll(): Promise<void> {
     if (!this.#started || this.#stopping) return;
     const { store, clock } = this.#options;
-    const ready = await store.ready(this.#queues, clock.now());
+    const ready = await store.ready([...this.#queues], clock.now());
     for (const queue of ready) await this.#wound(queue);
     this.poke(ready);
   }
@@ -127,28 +131,26 @@ export class Worker {
     for (const id of taskIds) this.#held.get(id)?.abort.abort(new Error('the task was ended from outside'));
   }
 
-  #afterClaims(): void {
-    this.#claiming = undefined;
-    if (this.#wanted.size > 0) this.poke([]);
+  get #room(): number {
+    return Math.max(0, Math.min(CLAIM_LIMIT, this.#options.capacity - this.#running.size));
   }
 
   async #claimAll(): Promise<void> {
-    while (this.#wanted.size > 0 && !this.#stopping) {
-      const [queue] = this.#wanted as Iterable<string> as [string];
-      const limit = Math.min(CLAIM_LIMIT, this.#options.capacity - this.#held.size);
-      // Whoever frees capacity pokes again.
-      if (limit <= 0) return;
+    while (this.#room > 0 && !this.#stopping) {
+      const [queue] = this.#wanted;
+      if (queue === undefined) return;
       this.#wanted.delete(queue);
-      const claimed = await this.#claim(queue, limit);
-      if (claimed === limit) this.#wanted.add(queue);
+      const limit = this.#room;
+      if ((await this.#claim(queue, limit)) === limit) this.#wanted.add(queue);
     }
   }
 
   async #claim(queue: string, limit: number): Promise<number> {
-    const { store, clock, queues, log } = this.#options;
-    const { maxThreads: slots } = queues[queue] ?? DEFAULT_QUEUE;
+    const { store, clock, log } = this.#options;
+    const { workerId } = this.#lease;
     try {
-      const tasks = await store.claim({ queue, workerId: this.#id, slots, limit, now: clock.now() });
+      const slots = this.#slots(queue);
+      const tasks = await store.claim({ queue, workerId, slots, limit, now: clock.now() });
       for (const task of tasks) this.#hold(task);
       return tasks.length;
     } catch (thrown) {
@@ -157,41 +159,82 @@ export class Worker {
     }
   }
 
+  #slots(queue: string): number {
+    return (this.#options.queues[queue] ?? DEFAULT_QUEUE).maxThreads;
+  }
+
   #hold(task: Task): void {
+    // The last call has no claim any more; it may not have heard of that yet.
+    this.#held.get(task.id)?.abort.abort(new Error('the task was claimed anew'));
     const abort = new AbortController();
     const held: Held = { task, abort, done: Promise.resolve() };
     this.#held.set(task.id, held);
-    held.done = this.#run(task, abort.signal).finally(() => {
-      if (this.#held.get(task.id) === held) this.#held.delete(task.id);
-      this.poke([task.jobQueue!]);
-    });
+    this.#running.add(held);
+    held.done = this.#run(held).finally(() => this.#done(held));
   }
 
-  async #run(task: Task, signal: AbortSignal): Promise<void> {
+  #done(held: Held): void {
+    const wasFull = this.#room === 0;
+    this.#running.delete(held);
+    if (this.#held.get(held.task.id) === held) this.#held.delete(held.task.id);
+    if (wasFull) this.poke([]);
+  }
+
+  async #run({ task, abort: { signal } }: Held): Promise<void> {
     const { store, registry, resolver, node, clock, fetchAsyncData } = this.#options;
     const log = this.#taskLog(task);
-    const executed = await execute({
-      task,
-      store,
-      registry,
-      resolver,
-      signal,
-      log,
-      node,
-      now: clock.now(),
-      fetchAsyncData,
-      reportProgress: this.#progressReporter(task),
-    });
-    if (signal.aborted) await executed.requests.transaction?.rollback();
-    if (signal.aborted && !this.#stopping) return;
-    if (signal.aborted) return this.#report(task, { ...executed, event: this.#givenBack() }, log);
-    if (executed.event.type === 'handler_failed')
-      log.warn({ failure: executed.event.failure, attempt: task.attempt + 1 }, 'a handler failed');
-    await this.#report(task, executed, log);
+    try {
+      const reportProgress = this.#reports.progressOf(task);
+      const now = clock.now();
+      const parts = { task, store, registry, resolver, signal, log, node, now, fetchAsyncData };
+      await this.#ended(task, await execute({ ...parts, reportProgress }), signal, log);
+    } catch (thrown) {
+      log.error({ reason: reasonOf(thrown) }, 'a job could not be brought to its end; it is offered again');
+    }
   }
 
-  #givenBack(): Executed['event'] {
-    return { type: 'worker_lost', workerId: this.#id, graceful: true };
+  async #ended(task: Task, executed: Executed, signal: AbortSignal, log: HandlerLog): Promise<void> {
+    const stops = signal.aborted && signal.reason instanceof Stopping;
+    if (signal.aborted && !stops) return executed.transaction?.rollback();
+    const failed = executed.event.type === 'handler_failed';
+    // What threw because the process stops has not failed; what came to its end all the same has.
+    if (stops && failed) return this.#giveBack(task, log);
+    if (failed && executed.interruption === undefined)
+      log.warn({ failure: executed.event, attempt: task.attempt + 1 }, 'a handler failed');
+    await this.#reports.ended(task, executed, signal, log);
+  }
+
+  #giveBack(task: Task, log: HandlerLog): Promise<void> {
+    const { workerId, fence } = task;
+    const event = { type: 'worker_lost', workerId: workerId!, fence, graceful: true } as const;
+    return this.#reports.apply(task, event, AbortSignal.abort(), log);
+  }
+
+  async #allDone(milliseconds: number): Promise<boolean> {
+    let cancel = (): void => {};
+    const late = new Promise<false>((resolve) => {
+      cancel = this.#options.clock.after(milliseconds, () => resolve(false));
+    });
+    const done = Promise.all([...this.#running].map((held) => held.done)).then(() => true);
+    return Promise.race([done, late]).finally(() => cancel());
+  }
+
+  async #abandon(): Promise<void> {
+    const { log } = this.#options;
+    const tasks = [...this.#running].map(({ task }) => task);
+    log.warn(
+      { tasks: tasks.map(({ id }) => id) },
+      'handlers did not heed their signals; their tasks are given back',
+    );
+    await Promise.all(tasks.map((task) => this.#giveBack(task, this.#taskLog(task))));
+  }
+
+  #holdings(): Holding[] {
+    return [...this.#running].map(({ task: { id, workerId, fence } }) => ({
+      id,
+      workerId: workerId!,
+      fence,
+    }));
   }
 
   #taskLog(task: Task): HandlerLog {
@@ -205,129 +248,12 @@ export class Worker {
     };
   }
 
-  /** Reports the end; a database that is away for a moment does not cost the work that was done. */
-  async #report(task: Task, executed: Executed, log: HandlerLog): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await this.#reportOnce(task, executed, log);
-        return;
-      } catch (thrown) {
-        const inHandlersTransaction = executed.requests.transaction !== undefined;
-        log.warn({ reason: reasonOf(thrown), attempt }, 'the end of a job could not be written');
-        // What the handler wrote is gone with its transaction: only running it again can repeat that.
-        if (inHandlersTransaction) return this.#reportRolledBack(task, executed, thrown, log);
-        if (this.#held.get(task.id)?.abort.signal.aborted === true || attempt >= 10) return;
-        await this.#pause(Math.min(2000, 100 * 2 ** attempt));
-      }
-    }
-  }
-
-  async #reportOnce(task: Task, { event, requests }: Executed, log: HandlerLog): Promise<void> {
-    const { applier, committed } = this.#options;
-    const claim = { workerId: this.#id, fence: task.fence };
-    const input = { kind: 'event', taskId: task.id, event, claim } as const;
-    const { transaction } = requests;
-    if (transaction === undefined) {
-      const outcome = await applier.apply(input);
-      if (outcome.outcome !== 'applied') log.warn({ outcome }, 'the end of a job was not accepted');
-      return;
-    }
-    const { results, hints } = await applier.applyWithin(transaction.engine, [input]);
-    if (results[0]!.outcome !== 'applied') {
-      await transaction.rollback();
-      log.warn({ outcome: results[0] }, 'the end of a job was not accepted; its transaction was rolled back');
-      return;
-    }
-    await transaction.commit();
-    committed(hints);
-  }
-
-  async #reportRolledBack(task: Task, executed: Executed, thrown: unknown, log: HandlerLog): Promise<void> {
-    await executed.requests.transaction!.rollback().catch(() => {});
-    const event = {
-      type: 'handler_failed',
-      failure: { code: 'handler_error', message: `the handler's transaction failed: ${reasonOf(thrown)}` },
-      final: false,
-      chance: Math.random(),
-    } as const;
-    const requests = { ...executed.requests, transaction: undefined };
-    await this.#report(task, { event, requests }, log);
-  }
-
-  #pause(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => void this.#options.clock.after(milliseconds, resolve));
-  }
-
-  #progressReporter(task: Task): (state: Json) => void {
-    const { clock, log } = this.#options;
-    let latest: Json | undefined;
-    let pausing = false;
-    const send = (): void => {
-      if (latest === undefined) {
-        pausing = false;
-        return;
-      }
-      const progress = latest;
-      latest = undefined;
-      pausing = true;
-      this.#progress
-        .add({ taskId: task.id, workerId: this.#id, fence: task.fence, progress })
-        .catch((thrown) => log.debug({ reason: reasonOf(thrown) }, 'progress could not be written'))
-        .finally(() => clock.after(PROGRESS_PAUSE, send));
-    };
-    return (state) => {
-      latest = state;
-      if (!pausing) send();
-    };
-  }
-
   async #wound(queue: string): Promise<void> {
     const { store, applier, clock } = this.#options;
-    for (const { id, epoch } of await store.wounded({ queue, now: clock.now() })) {
+    const request = { queue, slots: this.#slots(queue), now: clock.now() };
+    for (const { id, epoch } of await store.wounded(request)) {
       const reason = `an older task needs the slot of the queue ${queue}`;
       await applier.apply({ kind: 'event', taskId: id, event: { type: 'release', epoch, reason } });
     }
-  }
-
-  #scheduleRenewal(): void {
-    const { clock, leaseSeconds } = this.#options;
-    this.#cancelRenewal = clock.after((leaseSeconds * 1000) / 3, () => {
-      this.#renewing = this.#renew().finally(() => {
-        if (!this.#stopping) this.#scheduleRenewal();
-      });
-    });
-  }
-
-  async #renew(): Promise<void> {
-    const { store, leaseSeconds, name, log } = this.#options;
-    try {
-      if (!(await store.renewLease(this.#id, leaseSeconds))) {
-        log.warn({ worker: this.#id }, 'the lease had lapsed; others may have taken the tasks over');
-        this.abort([...this.#held.keys()]);
-        this.#id = randomUUID();
-        await store.registerWorker(this.#id, name, leaseSeconds);
-      }
-      const held = [...this.#held.values()].map(({ task: { id, fence } }) => ({ id, fence }));
-      if (held.length > 0) this.abort(await store.lost(this.#id, held));
-      await this.#takeOver();
-    } catch (thrown) {
-      log.warn({ reason: reasonOf(thrown) }, 'the lease could not be renewed');
-    }
-  }
-
-  /** Offers the tasks of dead workers again (D13). */
-  async #takeOver(): Promise<void> {
-    const { store, applier, log } = this.#options;
-    const orphans = await store.orphans();
-    if (orphans.length > 0) log.info({ tasks: orphans.length }, 'taking over the tasks of workers that died');
-    await Promise.all(
-      orphans.map(({ id, workerId }) =>
-        applier.apply({
-          kind: 'event',
-          taskId: id,
-          event: { type: 'worker_lost', workerId: workerId!, graceful: false },
-        }),
-      ),
-    );
   }
 }

@@ -3,12 +3,20 @@
  */
 import type { Knex } from 'knex';
 import type { Task } from '../engine/model.ts';
-import type { ClaimRequest, WoundRequest } from '../engine/store.ts';
+import type { ClaimRequest, Holding, ProgressReport, WoundRequest } from '../engine/store.ts';
 import { selection } from './task-rows.ts';
 import { select } from './tasks.ts';
 
 /**
- * A claim takes jobs that need no further slot, and as many others as the queue has free slots. Claims of one queue
+ * Jobs that need no further slot of their queue (index `tasks_ready_free`). The start of a synchronized task that
+ * lost its slot while the order travelled is one: its partners run already, and may hold the slots for which it would
+ * wait (D16).
+ */
+const NEEDS_NO_SLOT = `(slot or job not in ('execute', 'reserve') or (job = 'execute' and epoch > 0))`;
+
+/**
+ * A claim takes jobs that need no further slot, and as many others as the queue has free slots. The two are looked for
+ * apart: those that wait for a slot never hide the one whose end would free it. Claims of one queue
  * take turns by an advisory lock, so that its concurrency holds over all processes; the lock lives as long as the
  * transaction, and so does not depend on the session (PgBouncer).
  */
@@ -18,40 +26,49 @@ export async function claim(db: Knex, request: ClaimRequest): Promise<Task[]> {
     await transaction.raw('select pg_advisory_xact_lock(hashtextextended(?, 7205759403))', [queue]);
     return select(
       transaction,
-      `with ready as materialized (
-         select id, job in ('execute', 'reserve') and not slot as needs, run_at from tasks
-         where job_queue = ? and job is not null and worker_id is null and run_at <= ?
+      `with without_slot as materialized (
+         select id from tasks
+         where job_queue = ? and job is not null and worker_id is null and ${NEEDS_NO_SLOT} and run_at <= ?
          order by run_at, id limit ? for update skip locked
-       ), free as (
-         select greatest(0, ? - (select count(*) from tasks where queue_name = ? and slot)) as slots
+       ), with_slot as materialized (
+         select id from tasks
+         where job_queue = ? and job is not null and worker_id is null and not ${NEEDS_NO_SLOT} and run_at <= ?
+         order by run_at, id
+         limit (select greatest(0, least(? - (select count(*) from tasks where queue_name = ? and slot),
+           ? - (select count(*) from without_slot))))
+         for update skip locked
        ), chosen as (
-         select id from ready where not needs
-         union all
-         (select id from ready where needs order by run_at, id limit (select slots from free))
+         select id from without_slot union all select id from with_slot
        )
        update tasks set worker_id = ?, fence = fence + 1, last_modified_date = ?,
          slot = slot or job in ('execute', 'reserve'),
          status = case when job = 'execute' then 'executing' else status end
        from chosen where tasks.id = chosen.id
        returning ${selection('tasks')}`,
-      [queue, now, limit, slots, queue, workerId, now],
+      [queue, now, limit, queue, now, slots, queue, limit, workerId, now],
     );
   });
 }
 
-/** Wound–wait (D16): the youngest reservations, as many as older invitations wait for a slot of the queue. */
+/**
+ * Wound–wait (D16): the youngest reservations, as many as older invitations wait for a slot that is not free.
+ * Priorities compare byte by byte, on every node alike.
+ */
 export async function wounded(db: Knex, request: WoundRequest): Promise<Pick<Task, 'id' | 'epoch'>[]> {
   const { rows } = await db.raw<{ rows: { id: string; epoch: number }[] }>(
     `with waiting as (
-       select priority, row_number() over (order by priority) as place from tasks
-       where job_queue = ? and job = 'reserve' and worker_id is null and run_at <= ? and not slot
+       select priority collate "C" as priority, row_number() over (order by priority collate "C") as place
+       from tasks where job_queue = ? and job = 'reserve' and worker_id is null and run_at <= ? and not slot
      ), holding as (
-       select id, epoch, priority, row_number() over (order by priority desc) as place from tasks
-       where queue_name = ? and slot and status = 'reserved' and job is null
+       select id, epoch, priority collate "C" as priority,
+         row_number() over (order by priority collate "C" desc) as place
+       from tasks where queue_name = ? and slot and status = 'reserved' and job is null
+     ), free as (
+       select greatest(0, ? - count(*)) as slots from tasks where queue_name = ? and slot
      )
-     select holding.id, holding.epoch from waiting join holding using (place)
-     where waiting.priority < holding.priority`,
-    [request.queue, request.now, request.queue],
+     select holding.id, holding.epoch from waiting, holding, free
+     where waiting.place = holding.place + free.slots and waiting.priority < holding.priority`,
+    [request.queue, request.now, request.queue, request.slots, request.queue],
   );
   return rows;
 }
@@ -105,44 +122,49 @@ export async function removeWorker(db: Knex, id: string): Promise<void> {
 }
 
 /** Tasks in the hands of nobody who lives. Time is the database's, the same for all workers. */
-export async function orphans(db: Knex): Promise<Pick<Task, 'id' | 'workerId'>[]> {
+export async function orphans(db: Knex): Promise<Holding[]> {
   await db.raw('delete from workers where lease_until < now()');
-  const { rows } = await db.raw<{ rows: { id: string; workerId: string }[] }>(
-    `select id, worker_id as "workerId" from tasks
+  const { rows } = await db.raw<{ rows: HoldingRow[] }>(
+    `select id, worker_id as "workerId", fence from tasks
      where worker_id is not null and not exists (select 1 from workers where workers.id = tasks.worker_id)
      order by id limit 1000`,
   );
-  return rows;
+  return rows.map(toHolding);
 }
 
-export async function lost(
-  db: Knex,
-  workerId: string,
-  held: readonly { id: string; fence: number }[],
-): Promise<string[]> {
-  const { rows } = await db.raw<{ rows: { id: string }[] }>(
-    `select v.id from unnest(cast(? as text[]), cast(? as bigint[])) as v (id, fence)
-     where not exists (select 1 from tasks
-       where tasks.id = v.id and tasks.worker_id = ? and tasks.fence = v.fence)`,
-    [held.map(({ id }) => id), held.map(({ fence }) => fence), workerId] as Knex.RawBinding[],
+type HoldingRow = Omit<Holding, 'fence'> & { fence: string };
+
+function toHolding(row: HoldingRow): Holding {
+  return { ...row, fence: Number(row.fence) };
+}
+
+/** What a worker holds (index `tasks_worker`). */
+export async function heldBy(db: Knex, workerId: string): Promise<Holding[]> {
+  const { rows } = await db.raw<{ rows: HoldingRow[] }>(
+    'select id, worker_id as "workerId", fence from tasks where worker_id = ?',
+    [workerId],
   );
-  return rows.map(({ id }) => id);
+  return rows.map(toHolding);
 }
 
-export async function reportProgress(
-  db: Knex,
-  reports: readonly { taskId: string; workerId: string; fence: number; progress: unknown }[],
-): Promise<void> {
-  await db.raw(
-    `update tasks set progress = v.progress, last_modified_date = now()
-     from unnest(cast(? as text[]), cast(? as text[]), cast(? as bigint[]), cast(? as json[]))
-       as v (id, worker_id, fence, progress)
-     where tasks.id = v.id and tasks.worker_id = v.worker_id and tasks.fence = v.fence`,
+/** Skips what is locked: to wait for several rows in no order could end in a deadlock. */
+export async function reportProgress(db: Knex, reports: readonly ProgressReport[]): Promise<string[]> {
+  const { rows } = await db.raw<{ rows: { id: string }[] }>(
+    `with reported as (
+       select tasks.id, v.progress
+       from unnest(cast(? as text[]), cast(? as text[]), cast(? as bigint[]), cast(? as json[]))
+         as v (id, worker_id, fence, progress)
+         join tasks on tasks.id = v.id and tasks.worker_id = v.worker_id and tasks.fence = v.fence
+       for update of tasks skip locked
+     )
+     update tasks set progress = reported.progress, last_modified_date = now()
+     from reported where tasks.id = reported.id returning tasks.id`,
     [
-      reports.map(({ taskId }) => taskId),
+      reports.map(({ id }) => id),
       reports.map(({ workerId }) => workerId),
       reports.map(({ fence }) => fence),
       reports.map(({ progress }) => JSON.stringify(progress)),
     ] as Knex.RawBinding[],
   );
+  return rows.map(({ id }) => id);
 }

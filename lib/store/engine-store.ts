@@ -3,25 +3,27 @@
  * this folder. Transactions are retried when PostgreSQL asks for it, and when two of them inserted the same task or
  * message (then the second sees it on its next attempt).
  */
+import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
-import type pg from 'pg';
-import type { EngineStore, EngineTransaction, Hints } from '../engine/store.ts';
+import { Batcher } from '../batcher.ts';
+import { type EngineStore, type EngineTransaction, type Hints, noHints } from '../engine/store.ts';
 import * as claims from './claims.ts';
-import type { Database } from './database.ts';
+import { type Database, isConnectionLoss } from './database.ts';
+import { HandlerTransactions } from './handler-transactions.ts';
 import * as messages from './messages.ts';
-import { SELECTION } from './task-rows.ts';
 import * as tasks from './tasks.ts';
-import { select } from './tasks.ts';
 import * as timers from './timers.ts';
 
-/** serialization_failure, deadlock_detected, unique_violation */
-const RETRIED = new Set(['40001', '40P01', '23505']);
+/** serialization_failure, deadlock_detected */
+const ASKS_FOR_RETRY = ['40001', '40P01'];
+const UNIQUE_VIOLATION = '23505';
 const ATTEMPTS = 5;
 
 /** Channel of `NOTIFY` for what commits of other processes have made possible. */
 const CHANNEL = 'conclave_engine';
 /** `NOTIFY` carries less than 8,000 bytes; what does not fit is found by polling. */
 const MAX_PAYLOAD = 7000;
+const MAX_NOTIFIED = 1000;
 
 /** The engine's transaction inside one of the caller's (`ctx.tx`, D14). */
 export function engineTransaction(transaction: Knex, ownUrl: string): EngineTransaction {
@@ -42,20 +44,33 @@ export function engineTransaction(transaction: Knex, ownUrl: string): EngineTran
   };
 }
 
-export function createEngineStore(database: Database, ownUrl: string): EngineStore<Knex.Transaction> {
+export interface EngineStoreOptions {
+  /** How many transactions handlers may hold open at a time (`ctx.tx`). Default: half of the pool. */
+  handlerTransactions?: number;
+}
+
+export function createEngineStore(
+  database: Database,
+  ownUrl: string,
+  options: EngineStoreOptions = {},
+): EngineStore<Knex.Transaction> {
   const db = database.knex;
+  const poolSize: number = db.client.config.pool?.max ?? 10;
+  const open = new HandlerTransactions(
+    db,
+    options.handlerTransactions ?? Math.max(1, Math.floor(poolSize / 2)),
+    (transaction) => engineTransaction(transaction, ownUrl),
+  );
+  const own = randomUUID();
+  const notices = new Batcher<Hints, void>((hints) => notifyAll(db, own, hints), {
+    max: MAX_NOTIFIED,
+    parallel: 1,
+  });
   return {
     transaction: (work) =>
       withRetries(() => db.transaction((transaction) => work(engineTransaction(transaction, ownUrl)))),
-    async begin() {
-      const transaction = await db.transaction();
-      return {
-        handle: transaction,
-        engine: engineTransaction(transaction, ownUrl),
-        commit: async () => void (await transaction.commit()),
-        rollback: async () => void (await transaction.rollback()),
-      };
-    },
+    begin: (signal) => open.begin(signal),
+    isPassing,
     claim: (request) => claims.claim(db, request),
     wounded: (request) => claims.wounded(db, request),
     ready: (queues, now) => claims.ready(db, queues, now),
@@ -65,44 +80,73 @@ export function createEngineStore(database: Database, ownUrl: string): EngineSto
     renewLease: (id, seconds) => claims.renewLease(db, id, seconds),
     removeWorker: (id) => claims.removeWorker(db, id),
     orphans: () => claims.orphans(db),
-    lost: (workerId, held) => claims.lost(db, workerId, held),
+    heldBy: (workerId) => claims.heldBy(db, workerId),
     reportProgress: (reports) => claims.reportProgress(db, reports),
     dueTimers: (now, limit) => timers.dueTimers(db, now, limit),
-    nextDue: (now) => timers.nextDue(db, now),
-    async task(id) {
-      const [task] = await select(db, `select ${SELECTION} from tasks where id = ?`, [id]);
-      return task;
-    },
-    childrenOf: (id) =>
-      select(db, `select ${SELECTION} from tasks where parent_id = ? order by "order"`, [id]),
-    async notify(hints) {
-      const payload = JSON.stringify(hints);
-      const fits = Buffer.byteLength(payload) <= MAX_PAYLOAD;
-      await db.raw('select pg_notify(?, ?)', [CHANNEL, fits ? payload : JSON.stringify(shortened(hints))]);
-    },
-    listen(heard) {
-      const listener = database.listen([CHANNEL], {
-        onNotification: ({ payload }) => heard(parseHints(payload)),
-        // What was notified while the connection was down is found by polling.
-      });
-      return listener;
-    },
+    nextDue: () => timers.nextDue(db),
+    task: (id) => tasks.readTask(db, id),
+    childrenOf: (id) => tasks.readChildren(db, id),
+    notify: (hints) => notices.add(hints),
+    listen: (heard, missed) =>
+      database.listen([CHANNEL], {
+        onNotification: ({ payload }) => {
+          const hints = parseHints(payload, own);
+          if (hints !== null) heard(hints);
+        },
+        // What was notified while the connection was down is gone.
+        onConnect: missed,
+      }),
   };
 }
 
-function shortened(hints: Hints): Hints {
+/** The database is away, or asks for another attempt. */
+function isPassing(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false;
+  const { code } = thrown as { code?: unknown };
+  if (typeof code === 'string' && ASKS_FOR_RETRY.includes(code)) return true;
+  return thrown.name === 'KnexTimeoutError' || isConnectionLoss(thrown);
+}
+
+async function notifyAll(db: Knex, own: string, all: readonly Hints[]): Promise<undefined[]> {
+  const merged = merge(all);
+  let payload = JSON.stringify({ from: own, ...merged });
+  if (Buffer.byteLength(payload) > MAX_PAYLOAD) payload = JSON.stringify({ from: own, ...shortened(merged) });
+  await db.raw('select pg_notify(?, ?)', [CHANNEL, payload]);
+  return all.map(() => undefined);
+}
+
+function merge(all: readonly Hints[]): Hints {
+  const union = (lists: string[][]) => [...new Set(lists.flat())];
+  const times = all.flatMap(({ timer }) => (timer === null ? [] : [timer.getTime()]));
   return {
-    ...hints,
-    ended: [],
-    aborts: [],
-    queues: hints.queues.slice(0, 50),
-    peers: hints.peers.slice(0, 50),
+    queues: union(all.map(({ queues }) => queues)),
+    peers: union(all.map(({ peers }) => peers)),
+    ended: union(all.map(({ ended }) => ended)),
+    aborts: union(all.map(({ aborts }) => aborts)),
+    timer: times.length === 0 ? null : new Date(times.reduce((one, other) => Math.min(one, other))),
   };
 }
 
-function parseHints(payload: string): Hints {
-  const hints = JSON.parse(payload) as Hints;
-  return { ...hints, timer: hints.timer === null ? null : new Date(hints.timer) };
+/** Names may be long: those of at most 5,000 bytes together. */
+function shortened(hints: Hints): Hints {
+  let room = 5000;
+  const fitting = (names: string[]) =>
+    names.filter((name) => {
+      room -= Buffer.byteLength(JSON.stringify(name)) + 1;
+      return room > 0;
+    });
+  return { ...noHints(), timer: hints.timer, queues: fitting(hints.queues), peers: fitting(hints.peers) };
+}
+
+/** Null: our own, or not ours at all. */
+function parseHints(payload: string, own: string): Hints | null {
+  try {
+    const { from, ...hints } = JSON.parse(payload) as Hints & { from: string };
+    if (from === own || !Array.isArray(hints.queues)) return null;
+    return { ...noHints(), ...hints, timer: hints.timer === null ? null : new Date(hints.timer) };
+  } catch {
+    return null;
+  }
 }
 
 async function withRetries<T>(run: () => Promise<T>): Promise<T> {
@@ -110,8 +154,9 @@ async function withRetries<T>(run: () => Promise<T>): Promise<T> {
     try {
       return await run();
     } catch (thrown) {
-      const { code } = thrown as Partial<pg.DatabaseError>;
-      if (attempt === ATTEMPTS || code === undefined || !RETRIED.has(code)) throw thrown;
+      const code = String((thrown as { code?: unknown }).code);
+      const retried = code === UNIQUE_VIOLATION || ASKS_FOR_RETRY.includes(code);
+      if (attempt === ATTEMPTS || !retried) throw thrown;
     }
   }
 }

@@ -14,8 +14,9 @@ import {
 const CHUNK = 5000;
 
 /**
- * Locks the trees of the tasks by their roots, in the order of their ids, then the tasks and their parents.
- * Claims lock single rows without a root, but they skip what is locked, and never wait.
+ * Locks the trees of the tasks by their roots, in the order of their ids, then the tasks, everything above them, and
+ * what comes next in these sequences. Claims lock single rows without a root, but they skip what is locked, and
+ * never wait.
  */
 export async function lockTrees(transaction: Knex, ids: readonly string[]): Promise<Task[]> {
   const roots = await select(
@@ -25,13 +26,21 @@ export async function lockTrees(transaction: Knex, ids: readonly string[]): Prom
     [ids],
   );
   if (roots.length === 0) return [];
-  const known = new Set(roots.map(({ id }) => id));
   const others = await select(
     transaction,
-    `select ${SELECTION} from tasks
-     where (id = any(?) or id in (select parent_id from tasks where id = any(?))) and id <> all(?)
+    `with recursive above as (
+       select id, parent_id from tasks where id = any(?)
+       union
+       select tasks.id, tasks.parent_id from tasks join above on tasks.id = above.parent_id
+     )
+     select ${SELECTION} from tasks
+     where (id in (select id from above) or id in (
+       select later.id from above join tasks one on one.id = above.id
+         join tasks parent on parent.id = one.parent_id and parent.task_type = 'sequential'
+         join tasks later on later.parent_id = one.parent_id and later."order" = one."order" + 1))
+       and id <> all(?)
      order by id for update`,
-    [ids, ids, [...known]],
+    [ids, roots.map(({ id }) => id)],
   );
   return [...roots, ...others];
 }
@@ -105,6 +114,15 @@ export async function updateTasks(transaction: Knex, tasks: readonly Task[]): Pr
       ...CHANGING_COLUMNS.map((column) => columnValues(chunk, column)),
     ] as Knex.RawBinding[]);
   }
+}
+
+export async function readTask(db: Knex, id: string): Promise<Task | undefined> {
+  const [task] = await select(db, `select ${SELECTION} from tasks where id = ?`, [id]);
+  return task;
+}
+
+export function readChildren(db: Knex, id: string): Promise<Task[]> {
+  return select(db, `select ${SELECTION} from tasks where parent_id = ? order by "order"`, [id]);
 }
 
 export async function select(db: Knex, sql: string, bindings: readonly unknown[]): Promise<Task[]> {

@@ -50,12 +50,7 @@ export async function dueTimers(db: Knex, now: Date, limit: number): Promise<Due
   return rows;
 }
 
-/** The soonest timer, or delayed job (a retry). */
-export async function nextDue(db: Knex, now: Date): Promise<Date | null> {
-  const { rows } = await db.raw<{ rows: { due: Date | null }[] }>(
-    `select least((select min(fire_at) from timers),
-       (select min(run_at) from tasks where job is not null and worker_id is null and run_at > ?)) as due`,
-    [now],
-  );
+export async function nextDue(db: Knex): Promise<Date | null> {
+  const { rows } = await db.raw<{ rows: { due: Date | null }[] }>('select min(fire_at) as due from timers');
   return rows[0]!.due;
 }

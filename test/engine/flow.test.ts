@@ -223,7 +223,8 @@ describe('engine: flow of task trees', () => {
     await engine.cancel(root, 'changed my mind');
     const task = await engine.ended(root);
     expect(task.error).to.include({ code: 'cancelled', message: 'cancelled: changed my mind' });
-    for (const child of await engine.store.childrenOf(root)) expect(child.status).to.be.oneOf(['error', 'finished']);
+    for (const child of await engine.store.childrenOf(root))
+      expect(child.status).to.be.oneOf(['error', 'finished']);
   });
 
   it('a task ends in an error at its expiration date, and the peer is told to stop (D17, 1A.7 expiration)', async () => {

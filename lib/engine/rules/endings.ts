@@ -4,7 +4,8 @@
  */
 import type { Failure } from '../../errors.ts';
 import { applied, type Context, type Effect, type Outcome } from '../events.ts';
-import { INTERNAL_QUEUE, isSent, type Json, type Status, type Task, VIRTUAL_ACTION } from '../model.ts';
+import { isSent, type Status, type Task } from '../model.ts';
+import { internalMessage, updateMessage } from './messages.ts';
 
 export const UNFINISHED: readonly Status[] = [
   'created',
@@ -18,12 +19,16 @@ export const UNFINISHED: readonly Status[] = [
 /** Changes that take a task out of the workers' hands. */
 export const idle = { job: null, jobQueue: null, workerId: null, slot: false } as const;
 
-/** The task has ended: finished, or with an error. */
+/**
+ * The task has ended: finished, or with an error.
+ * @param quiet the parent knows already
+ */
 export function end(
   task: Task,
   failure: Failure | null,
   context: Context,
   changes: Partial<Task> = {},
+  quiet = false,
 ): Outcome {
   const ended: Task = {
     ...task,
@@ -35,11 +40,17 @@ export function end(
   const effects: Effect[] = [{ effect: 'clear_timers', taskId: task.id, kinds: 'all' }];
   if (task.workerId !== null) effects.push({ effect: 'abort', taskId: task.id });
   if (failure !== null && ended.children > 0) effects.push(abandonChildren(ended, failure, context));
-  if (task.parentId !== null)
+  if (task.parentId !== null && !quiet)
     effects.push({
       effect: 'event',
       taskId: task.parentId,
-      event: { type: 'child_ended', childId: task.id, order: task.order, failure },
+      event: {
+        type: 'child_ended',
+        childId: task.id,
+        order: task.order,
+        failure,
+        reservedIn: task.status === 'reserved' ? (task.metadata.counted ?? null) : null,
+      },
     });
   if (task.isReceived && task.metadata.unnamed !== true) effects.push(updateMessage(ended, context));
   const { status, error, job, jobQueue, workerId, slot } = ended;
@@ -51,7 +62,7 @@ function abandonChildren(task: Task, cause: Failure, context: Context): Effect {
   const invited: readonly Status[] = ['created', 'syncing', 'reserved'];
   const statuses: readonly Status[] =
     task.type === 'synchronized' && task.metadata.started !== true ? invited : ['created'];
-  return cancelChildren(task, statuses, notStarted(cause, context));
+  return cancelChildren(task, statuses, notStarted(cause, context), true);
 }
 
 export function notStarted(cause: Failure, context: Context): Failure {
@@ -63,8 +74,17 @@ export function notStarted(cause: Failure, context: Context): Failure {
   };
 }
 
-export function cancelChildren(task: Task, statuses: readonly Status[], failure: Failure): Effect {
-  return { effect: 'children', parentId: task.id, statuses, event: { type: 'cancel', failure } };
+/** @param quiet the children need not say that they ended */
+export function cancelChildren(
+  task: Task,
+  statuses: readonly Status[],
+  failure: Failure,
+  quiet: boolean,
+): Effect {
+  const event = quiet
+    ? ({ type: 'cancel', failure, quiet } as const)
+    : ({ type: 'cancel', failure } as const);
+  return { effect: 'children', parentId: task.id, statuses, event };
 }
 
 /** An error of the task or below it: its error handler may recover; otherwise the task ends (FQ-T8). */
@@ -72,8 +92,11 @@ export function fail(task: Task, failure: Failure, context: Context, changes: Pa
   const handles = context.facts(task)?.handlesErrors === true && task.metadata.errorHandled !== true;
   if (!handles || task.status !== 'executing') return end(task, failure, context, changes);
   const effects: Effect[] = [];
-  if (task.type === 'synchronized' && task.metadata.started !== true)
+  if (task.workerId !== null) effects.push({ effect: 'abort', taskId: task.id });
+  if (task.type === 'synchronized' && task.metadata.started !== true) {
+    effects.push({ effect: 'clear_timers', taskId: task.id, kinds: ['quorum'] });
     effects.push(abandonChildren({ ...task, ...changes }, failure, context));
+  }
   return applied(
     {
       ...changes,
@@ -90,18 +113,18 @@ export function fail(task: Task, failure: Failure, context: Context, changes: Pa
 }
 
 /** Ended from outside: everything below ends too, and the peer that executes it is told (D17). */
-export function stop(task: Task, failure: Failure, context: Context): Outcome {
-  const outcome = end(task, failure, context);
+export function stop(task: Task, failure: Failure, context: Context, quiet = false): Outcome {
+  const outcome = end(task, failure, context, {}, quiet);
   if (outcome.outcome !== 'applied') return outcome;
   const effects: Effect[] = [];
-  if (task.children > 0)
-    effects.push(
-      cancelChildren(task, UNFINISHED, {
-        code: 'cancelled',
-        message: `cancelled: the task above it ended: ${failure.message}`,
-        node: context.node.name,
-      }),
-    );
+  if (task.children > 0) {
+    const cancelled: Failure = {
+      code: 'cancelled',
+      message: `cancelled: the task above it ended: ${failure.message}`,
+      node: context.node.name,
+    };
+    effects.push(cancelChildren(task, UNFINISHED, cancelled, true));
+  }
   if (isSent(task) && task.status !== 'created') {
     effects.push({ effect: 'withdraw', taskId: task.id });
     effects.push(internalMessage(task, 'conclave.cancel_task', { reason: failure.message }, context));
@@ -109,66 +132,19 @@ export function stop(task: Task, failure: Failure, context: Context): Outcome {
   return applied(outcome.changes, [...effects, ...outcome.effects]);
 }
 
-/** A message about a task to the node at its other end (FQ-I*). */
-export function internalMessage(task: Task, action: string, data: Json, context: Context): Effect {
-  return {
-    effect: 'message',
-    message: {
-      messageId: context.newId(),
-      peerId: task.peerId!,
-      queue: INTERNAL_QUEUE,
-      action,
-      taskId: task.id,
-      data,
-      infoText: null,
-      pingbackDate: null,
-      expirationDate: null,
-      asyncData: null,
-      deadline: null,
-    },
-  };
-}
-
-/** FQ-I1; the reason of an error rides along for peers that understand it (D4). */
-export function updateMessage(task: Task, context: Context): Effect {
-  const status = task.status === 'finished' || task.status === 'error' ? task.status : 'executing';
-  const data: { [key: string]: Json } = { output_data: task.output, status };
-  if (task.error !== null && status === 'error') data.error = task.error as unknown as Json;
-  if (task.progress !== null && status === 'executing') data.progress = task.progress;
-  return internalMessage(task, 'frestq.update_task', data, context);
-}
-
-/** The message that makes a peer execute a sent task (FQ-P6). */
-export function taskMessage(task: Task, context: Context): Effect {
-  return {
-    effect: 'message',
-    message: {
-      messageId: context.newId(),
-      peerId: task.peerId!,
-      queue: task.queue,
-      action: task.action,
-      taskId: task.id,
-      data: task.input,
-      infoText: task.infoText,
-      pingbackDate: task.pingbackDate,
-      expirationDate: task.expirationDate,
-      asyncData: task.asyncData,
-      deadline: task.expirationDate,
-    },
-  };
-}
-
-export function isContainer(task: Pick<Task, 'action'>): boolean {
-  return task.action === VIRTUAL_ACTION;
-}
-
-/** Timers that a task has from its start (D17). */
-export function startTimers(task: Task): Effect[] {
-  const effects: Effect[] = [];
-  const { id: taskId, expirationDate, pingbackDate } = task;
-  if (expirationDate !== null)
-    effects.push({ effect: 'timer', taskId, kind: 'expiration', fireAt: expirationDate, epoch: 0 });
-  if (pingbackDate !== null && isSent(task))
-    effects.push({ effect: 'timer', taskId, kind: 'pingback', fireAt: pingbackDate, epoch: 0 });
-  return effects;
+/**
+ * As `stop`; but a task that holds a reservation which its definition must free (FQ-A6) does that first, and ends
+ * when it has.
+ */
+export function stopFreeing(task: Task, failure: Failure, context: Context, quiet: boolean): Outcome {
+  const frees = !isSent(task) && context.facts(task)?.cancelsReservation === true;
+  const ending = { ...task.metadata, ending: { failure, quiet } };
+  if (frees && task.job === 'cancel_reservation') return applied({ metadata: ending });
+  const holds =
+    (task.status === 'reserved' || task.status === 'confirmed') && task.metadata.reservationLost !== true;
+  if (!frees || !holds) return stop(task, failure, context, quiet);
+  const effects: Effect[] = [{ effect: 'clear_timers', taskId: task.id, kinds: ['reservation'] }];
+  if (task.workerId !== null) effects.push({ effect: 'abort', taskId: task.id });
+  const job = { job: 'cancel_reservation', jobQueue: task.queue, workerId: null, attempt: 0 } as const;
+  return applied({ ...job, runAt: context.now, metadata: ending }, effects);
 }

@@ -6,19 +6,10 @@ import type { Failure } from '../../errors.ts';
 import { applied, type Context, type Effect, type EventOf, ignored, type Outcome } from '../events.ts';
 import { isSent, type Task } from '../model.ts';
 import { rows } from '../tree.ts';
-import {
-  cancelChildren,
-  end,
-  fail,
-  idle,
-  isContainer,
-  startTimers,
-  stop,
-  taskMessage,
-  UNFINISHED,
-  updateMessage,
-} from './endings.ts';
-import { afterChildEnded, beginInvitations, nextJob, startWithQuorum } from './synchronized.ts';
+import { cancelChildren, end, fail, idle, notStarted, stop, stopFreeing, UNFINISHED } from './endings.ts';
+import { internalMessage, isContainer, startTimers, taskMessage, updateMessage } from './messages.ts';
+import { nextJob } from './reservations.ts';
+import { afterChildEnded, beginInvitations, startWithQuorum, uncount } from './synchronized.ts';
 
 export function start(task: Task, _event: EventOf<'start'>, context: Context): Outcome {
   if (task.expirationDate !== null && task.expirationDate <= context.now)
@@ -52,7 +43,7 @@ export function add(task: Task, event: EventOf<'add'>, context: Context): Outcom
     };
   const tasks = rows(event.nodes, { rootId: task.rootId, parentId: task.id, order: task.children }, context);
   const effects: Effect[] = [{ effect: 'insert', tasks }];
-  if (task.type === 'parallel' && task.status === 'executing')
+  if (task.type === 'parallel' && task.status === 'executing' && task.metadata.resumeFrom === undefined)
     for (const child of tasks)
       if (child.parentId === task.id)
         effects.push({ effect: 'event', taskId: child.id, event: { type: 'start' } });
@@ -61,14 +52,19 @@ export function add(task: Task, event: EventOf<'add'>, context: Context): Outcom
 
 export function handlerDone(task: Task, event: EventOf<'handler_done'>, context: Context): Outcome {
   const grown = grow(task, event, context, 0);
-  if (event.parentOutput === undefined || task.parentId === null || grown.outcome !== 'applied') return grown;
+  if (grown.outcome !== 'applied' || task.parentId === null) return grown;
   // First of all: the parent may end with this child.
-  const set: Effect = {
-    effect: 'event',
-    taskId: task.parentId,
-    event: { type: 'set_output', output: event.parentOutput },
-  };
-  return applied(grown.changes, [set, ...grown.effects]);
+  return applied(grown.changes, [...forParent(task.parentId, event), ...grown.effects]);
+}
+
+function forParent(taskId: string, event: EventOf<'handler_done'>): Effect[] {
+  const { parentOutput, parentNodes = [] } = event;
+  const effects: Effect[] = [];
+  if (parentOutput !== undefined)
+    effects.push({ effect: 'event', taskId, event: { type: 'set_output', output: parentOutput } });
+  if (parentNodes.length > 0)
+    effects.push({ effect: 'event', taskId, event: { type: 'add', nodes: parentNodes } });
+  return effects;
 }
 
 /** Subtasks of a handler are inserted; the child with the order `from` starts, or the task ends. */
@@ -100,8 +96,10 @@ function grow(
 export function handlerFailed(task: Task, event: EventOf<'handler_failed'>, context: Context): Outcome {
   const facts = context.facts(task);
   const attempt = task.attempt + 1;
+  const { ending } = task.metadata;
+  if (ending !== undefined) return end(task, ending.failure, context, {}, ending.quiet);
   if (task.job === 'cancel_reservation' || task.job === 'cancelled_reservation')
-    return applied({ ...nextJob(task, context), error: event.failure });
+    return applied({ ...nextJob(task, context), attempt: 0, error: event.failure });
   if (!event.final && task.job !== 'handle_error' && attempt < (facts?.attempts ?? 1)) {
     const runAt = new Date(context.now.getTime() + facts!.backoff(attempt + 1, event.chance));
     return applied({ workerId: null, slot: false, attempt, runAt, error: event.failure });
@@ -115,30 +113,27 @@ export function errorHandled(task: Task, event: EventOf<'error_handled'>, contex
   const original: Failure = task.error ?? { code: 'task_failed', message: 'unknown error' };
   const output = event.output === undefined ? task.output : event.output;
   if (!event.recovered) return end(task, event.failure ?? original, context, { output });
+  const metadata = { ...task.metadata, resumeFrom: task.children };
   const grown = grow(task, event, context, task.children);
-  if (grown.outcome !== 'applied' || task.children === 0) return grown;
-  const abandoned: Failure = {
-    code: 'not_started',
-    message: `not started, because ${original.message}`,
-    node: context.node.name,
-  };
-  return applied(grown.changes, [
-    {
-      effect: 'children',
-      parentId: task.id,
-      statuses: ['created'],
-      event: { type: 'cancel', failure: abandoned },
-    },
-    ...grown.effects,
-  ]);
+  if (grown.outcome !== 'applied') return grown;
+  const changes = { ...grown.changes, metadata };
+  if (task.children === 0) return applied(changes, grown.effects);
+  // Quiet: the end of one of these is no error of what goes on.
+  const abandoned = cancelChildren(task, ['created'], notStarted(original, context), true);
+  return applied(changes, [abandoned, ...grown.effects]);
 }
 
 export function childEnded(task: Task, event: EventOf<'child_ended'>, context: Context): Outcome {
-  if (task.type === 'sequential') return nextInSequence(task, event, context);
-  const changes: Partial<Task> =
-    event.failure === null
+  const { resumeFrom } = task.metadata;
+  if (resumeFrom !== undefined && event.order < resumeFrom)
+    return ignored('the task recovered, and goes on without this child');
+  if (task.type === 'sequential' || resumeFrom !== undefined) return nextInSequence(task, event, context);
+  const changes: Partial<Task> = {
+    ...uncount(task, event),
+    ...(event.failure === null
       ? { childrenFinished: task.childrenFinished + 1 }
-      : { childrenFailed: task.childrenFailed + 1 };
+      : { childrenFailed: task.childrenFailed + 1 }),
+  };
   const counted: Task = { ...task, ...changes };
   if (task.job === 'handle_error' || task.metadata.errorHandled === true) return applied(changes);
   const needed = task.quorum ?? task.children;
@@ -168,7 +163,7 @@ export function endWithQuorum(task: Task, changes: Partial<Task>, context: Conte
     message: 'cancelled: enough others had finished before',
     node: context.node.name,
   };
-  return applied(ended.changes, [cancelChildren(task, UNFINISHED, failure), ...ended.effects]);
+  return applied(ended.changes, [cancelChildren(task, UNFINISHED, failure, true), ...ended.effects]);
 }
 
 export function quorumWaited(task: Task, event: EventOf<'quorum_waited'>, context: Context): Outcome {
@@ -232,13 +227,13 @@ export function finishExternal(task: Task, event: EventOf<'finish_external'>, co
 }
 
 export function cancel(task: Task, event: EventOf<'cancel'>, context: Context): Outcome {
-  return stop(task, event.failure, context);
+  return stopFreeing(task, event.failure, context, event.quiet === true);
 }
 
 export function expire(task: Task, _event: EventOf<'expire'>, context: Context): Outcome {
   const date = (task.expirationDate ?? context.now).toISOString();
   const failure = { code: 'expired', message: `the task expired at ${date}`, node: context.node.name };
-  return stop(task, failure, context);
+  return stopFreeing(task, failure, context, false);
 }
 
 /** D17: ask the receiver for the state; an original, which cannot answer, gets the task again if that is harmless. */
@@ -247,7 +242,8 @@ export function pingback(task: Task, _event: EventOf<'pingback'>, context: Conte
   const pause = Math.max(1000, task.pingbackDate.getTime() - task.createdDate.getTime());
   const fireAt = new Date(context.now.getTime() + pause);
   const effects: Effect[] = [{ effect: 'timer', taskId: task.id, kind: 'pingback', fireAt, epoch: 0 }];
-  if (context.dialect(task.peerId!) !== 'frestq') effects.push({ ...queryMessage(task, context) });
+  if (context.dialect(task.peerId!) !== 'frestq')
+    effects.push(internalMessage(task, 'conclave.query_task', {}, context));
   else if (
     context.facts(task)?.idempotent === true &&
     (task.status === 'sent' || task.status === 'executing')
@@ -256,30 +252,19 @@ export function pingback(task: Task, _event: EventOf<'pingback'>, context: Conte
   return applied({}, effects);
 }
 
-function queryMessage(task: Task, context: Context): Effect {
-  const message = taskMessage(task, context);
-  if (message.effect !== 'message') return message;
-  const { messageId, peerId, taskId } = message.message;
-  return {
-    effect: 'message',
-    message: {
-      ...message.message,
-      messageId,
-      peerId,
-      taskId,
-      queue: 'internal.frestq',
-      action: 'conclave.query_task',
-      data: {},
-      infoText: null,
-      pingbackDate: null,
-      expirationDate: null,
-      asyncData: null,
-    },
-  };
-}
-
 export function query(task: Task, _event: EventOf<'query'>, context: Context): Outcome {
   return task.isReceived ? applied({}, [updateMessage(task, context)]) : ignored('the task is not of a peer');
+}
+
+/** The sender sees how far its task is, if it can tell: an original takes every update for a step of the flow. */
+export function progress(task: Task, event: EventOf<'progress'>, context: Context): Outcome {
+  const told =
+    task.isReceived &&
+    task.status === 'executing' &&
+    task.metadata.unnamed !== true &&
+    context.dialect(task.peerId!) === 'conclave';
+  const next = { ...task, progress: event.state };
+  return applied({ progress: event.state }, told ? [updateMessage(next, context)] : []);
 }
 
 export function setOutput(_task: Task, event: EventOf<'set_output'>): Outcome {
@@ -294,20 +279,22 @@ export function undeliverable(task: Task, event: EventOf<'undeliverable'>, conte
   return isSent(task) ? end(task, event.failure, context) : ignored('the peer never learnt the result');
 }
 
+/** What follows an interruption (a database that is away) must not come faster than the cause can pass. */
+const INTERRUPTION_PAUSE = 250;
+
 /** D13: a worker died; another takes the job over, unless this job kills every worker. */
 export function workerLost(task: Task, event: EventOf<'worker_lost'>, context: Context): Outcome {
-  if (task.workerId !== event.workerId) return ignored('the task is in other hands');
+  if (task.workerId !== event.workerId || task.fence !== event.fence)
+    return ignored('the task is in other hands');
   const takeovers = task.takeovers + (event.graceful ? 0 : 1);
-  if (takeovers > (context.facts(task)?.maxTakeovers ?? 5))
-    return end(
-      task,
-      {
-        code: 'worker_lost',
-        message: `the workers that executed this task died ${takeovers} times`,
-        node: context.node.name,
-      },
-      context,
-    );
+  if (takeovers > (context.facts(task)?.maxTakeovers ?? 5)) {
+    const why = event.reason === undefined ? 'died' : `were interrupted (${event.reason})`;
+    const message = `the workers that executed this task ${why} ${takeovers} times`;
+    const failure: Failure = { code: 'worker_lost', message, node: context.node.name };
+    return end(task, failure, context);
+  }
   const holds = task.job !== 'execute' && task.job !== 'reserve' && task.slot;
-  return applied({ workerId: null, slot: holds, takeovers, runAt: context.now });
+  const pause = event.reason === undefined ? 0 : INTERRUPTION_PAUSE * 2 ** takeovers;
+  const runAt = new Date(context.now.getTime() + pause);
+  return applied({ workerId: null, slot: holds, takeovers, runAt });
 }
