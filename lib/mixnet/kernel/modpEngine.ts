@@ -91,8 +91,7 @@ export class ModpEngine {
       step: operand.single ? 0 : octets,
     })) as [{ at: number; step: number }, { at: number; step: number }];
     const out = this.arena.take(count * octets);
-    const work = this.arena.take(8 * 4 * this.limbs);
-    this.exports.multiplyNumbers(out, a.at, a.step, b.at, b.step, count, work);
+    this.exports.multiplyNumbers(out, a.at, a.step, b.at, b.step, count);
     job.out.set(this.arena.view(out, count * octets), from * octets);
   }
 

@@ -7,15 +7,7 @@ export type ModpExports = Readonly<{
   readNumbers(out: number, octets: number, n: number): void;
   multiply(o: number, a: number, b: number): void;
   square(o: number, a: number): void;
-  multiplyNumbers(
-    out: number,
-    a: number,
-    aStep: number,
-    b: number,
-    bStep: number,
-    n: number,
-    work: number,
-  ): void;
+  multiplyNumbers(out: number, a: number, aStep: number, b: number, bStep: number, n: number): void;
   productOfNumbers(out: number, numbers: number, n: number): void;
   tableSize(width: number, windows: number): number;
   makeTable(table: number, base: number, width: number, windows: number): void;

@@ -36,14 +36,19 @@ export function spreadLane(o: usize, q: usize, lane: usize): void {
   for (let k: usize = 0; k < QUAD; k += 16) v128.store(o + k, v128.load_splat<i32>(q + k + 4 * lane));
 }
 
+/** m (1 to 4) numbers below p, `step` octets apart, as they are into the lanes of a quad; the last fills lanes up. */
+export function readLanes(o: usize, octets: usize, step: usize, m: i32): void {
+  for (let k = 0; k < 4; k++) {
+    if (k < m) readLimbs(number, LIMBS, octets + <usize>k * step, OCTETS);
+    for (let l: usize = 0; l < NUMBER; l += 4) store<u32>(o + 4 * l + 4 * <usize>k, load<u32>(number + l));
+  }
+}
+
 /** n numbers below p from octets to Montgomery form, one after the other. */
 export function readNumbers(o: usize, octets: usize, n: i32): void {
   for (let i = 0; i < n; i += 4) {
     const m = min(4, n - i);
-    for (let k = 0; k < 4; k++) {
-      readLimbs(number, LIMBS, octets + <usize>min(k, m - 1) * OCTETS, OCTETS);
-      for (let l: usize = 0; l < NUMBER; l += 4) store<u32>(plain + 4 * l + 4 * <usize>k, load<u32>(number + l));
-    }
+    readLanes(plain, octets, OCTETS, m);
     multiply(plain, plain, R2);
     for (let k = 0; k < m; k++) {
       for (let l: usize = 0; l < NUMBER; l += 4) store<u32>(o + l, load<u32>(plain + 4 * l + 4 * <usize>k));
@@ -57,9 +62,14 @@ export function readNumbers(o: usize, octets: usize, n: i32): void {
 export function writeLanes(octets: usize, q: usize, n: i32): void {
   memory.fill(plain, 0, QUAD);
   v128.store(plain, i32x4.splat(1));
-  multiply(plain, q, plain); // at most p
+  multiply(plain, q, plain);
+  writePlainLanes(octets, plain, n);
+}
+
+/** The same for plain numbers below 2p. */
+export function writePlainLanes(octets: usize, q: usize, n: i32): void {
   for (let k = 0; k < n; k++) {
-    for (let l: usize = 0; l < NUMBER; l += 4) store<u32>(number + l, load<u32>(plain + 4 * l + 4 * <usize>k));
+    for (let l: usize = 0; l < NUMBER; l += 4) store<u32>(number + l, load<u32>(q + 4 * l + 4 * <usize>k));
     subtractPrime();
     writeLimbs(octets, OCTETS, number);
     octets += OCTETS;

@@ -1,7 +1,7 @@
 // Powers and products of powers modulo p. Variable-time in the exponents; secret exponents of varying bases go through
 // OpenSSL instead (kernel/modpEngine.ts). Exponents are big-endian octets, all of one width.
-import { gather, readNumbers, scatter, spread, spreadLane, writeLanes } from "./lanes";
-import { multiply, NUMBER, OCTETS, ONE, QUAD, square } from "./montgomery";
+import { gather, readLanes, readNumbers, scatter, spread, spreadLane, writeLanes, writePlainLanes } from "./lanes";
+import { multiply, NUMBER, OCTETS, ONE, QUAD, R2, square } from "./montgomery";
 
 const x: usize = memory.data(127 * 16, 16);
 const y: usize = memory.data(127 * 16, 16);
@@ -20,18 +20,14 @@ const total: usize = memory.data(127 * 16, 16);
 }
 
 /** out[i] = a[i]·b[i] for n pairs (octets); a step is an element's octets, or 0 to use one for all. */
-export function multiplyNumbers(out: usize, a: usize, aStep: usize, b: usize, bStep: usize, n: i32, work: usize): void {
+export function multiplyNumbers(out: usize, a: usize, aStep: usize, b: usize, bStep: usize, n: i32): void {
   for (let i = 0; i < n; i += 4) {
     const m = min(4, n - i);
-    for (let k: usize = 0; k < 4; k++) {
-      const at = min(k, <usize>m - 1);
-      readNumbers(work + k * NUMBER, a + at * aStep, 1);
-      readNumbers(work + (4 + k) * NUMBER, b + at * bStep, 1);
-    }
-    gather(x, work, work + NUMBER, work + 2 * NUMBER, work + 3 * NUMBER);
-    gather(y, work + 4 * NUMBER, work + 5 * NUMBER, work + 6 * NUMBER, work + 7 * NUMBER);
+    readLanes(x, a, aStep, m);
+    readLanes(y, b, bStep, m);
     multiply(x, x, y);
-    writeLanes(out, x, m);
+    multiply(x, x, R2);
+    writePlainLanes(out, x, m);
     a += 4 * aStep; b += 4 * bStep; out += <usize>m * OCTETS;
   }
 }
