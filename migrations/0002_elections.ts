@@ -19,6 +19,8 @@ export async function up(knex: Knex): Promise<void> {
       task_id text not null,
       -- signing and encryption keys of this authority for this election: a secret, sealed with the node's key (D36)
       sealed_party_key bytea,
+      -- SHA-256 (hex) of the archive of key shares, kept when they are deleted (EO-50)
+      share_archive_hash text,
       created_date timestamptz not null default now(),
       last_modified_date timestamptz not null default now()
     );

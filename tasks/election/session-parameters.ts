@@ -12,7 +12,6 @@ import {
   writeProtocolInfo,
 } from '../../lib/mixnet/session/protocolInfo.ts';
 import type { KeyContextParameters } from '../../lib/mixnet/worker/parameters.ts';
-import type { GroupName } from './election.ts';
 import type { AuthorityRecord, ElectionRecord } from './records.ts';
 
 /** EO-21: `<question>-<uuid>`. */
@@ -23,11 +22,6 @@ function sidOf(sessionId: string): string {
   return `Session${sessionId.replaceAll('-', '')}`;
 }
 
-/** The mix-net's name of a group. */
-export function mixnetGroup(group: GroupName): string {
-  return group.replace(/^modp(?=\d)/, 'modp-');
-}
-
 export function keyContextOf(
   election: ElectionRecord,
   sessionId: string,
@@ -36,7 +30,7 @@ export function keyContextOf(
   return {
     electionId: election.key,
     sessionId,
-    group: mixnetGroup(election.group),
+    group: election.group,
     threshold: election.threshold,
     partyKeys,
   };
@@ -57,7 +51,7 @@ export function protocolInfoOf(
     statdist: 100,
     bullboard: 'com.verificatum.protocol.com.BullBoardBasicHTTPW',
     thres: election.threshold,
-    pgroup: groupByName(mixnetGroup(election.group)).description,
+    pgroup: groupByName(election.group).description,
     keywidth: 1,
     vbitlen: 128,
     vbitlenro: 256,

@@ -1,0 +1,53 @@
+/** The border of a tally (EO-2, EO-30, D31): a request is checked whole before anything is started. */
+import type { Json } from '../../lib/engine/model.ts';
+import { simple } from '../../lib/engine/tree.ts';
+import { ConclaveError } from '../../lib/errors.ts';
+import { DIRECTOR_QUEUE } from '../election/callbacks.ts';
+import { type ElectionId, electionKey } from '../election/election.ts';
+import { sessionsOf } from '../election/records.ts';
+import type { ElectionServices } from '../election/services.ts';
+import { parseTallyRequest, tallyRequestHash } from '../election/tally-request.ts';
+import { demandElection } from '../election/trust.ts';
+import { resetPublished, talliesOf } from './records.ts';
+
+/**
+ * Starts a tally with this node as director.
+ * @returns the id of the root task
+ * @throws ConclaveError `invalid_request` with all problems, `election_not_found`, `election_not_ready`,
+ *   `already_tallied`, `share_missing`, `not_an_authority` when another authority is the election's director
+ */
+export async function requestTally(services: ElectionServices, body: unknown): Promise<string> {
+  const request = parseTallyRequest(body);
+  const electionId = request.election_id;
+  const election = await demandElection(services, electionId);
+  if (election.directorUrl !== services.node.url)
+    throw new ConclaveError('not_an_authority', {
+      who: `${services.node.name} is not the director (${election.directorUrl} is), and`,
+      electionId,
+    });
+  if (election.status !== 'created') throw new ConclaveError('election_not_ready', { electionId });
+  for (const { sessionId, sealedShare } of await sessionsOf(services.db, election.key))
+    if (sealedShare === null)
+      throw new ConclaveError('share_missing', {
+        detail: `the key share of session ${sessionId} is not on this node; restore it first`,
+      });
+  const tallies = await talliesOf(services.db, election.key);
+  const published = tallies.some(({ status }) => status === 'published');
+  if (published && !services.settings.multipleTallies && !request.force)
+    throw new ConclaveError('already_tallied', { electionId });
+  const data = { request, request_hash: tallyRequestHash(request) } as unknown as Json;
+  return services.create(simple({ queue: DIRECTOR_QUEUE, action: 'tally_election', data }));
+}
+
+/**
+ * Allows this authority to tally an election again (EO-52 `--reset-tally`); every authority decides for itself.
+ * @returns how many tallies were reset
+ */
+export async function resetTally(
+  services: Pick<ElectionServices, 'db'>,
+  electionId: ElectionId,
+): Promise<number> {
+  const key = electionKey(electionId);
+  await demandElection(services as ElectionServices, electionId);
+  return resetPublished(services.db, key);
+}
