@@ -3,12 +3,12 @@ import { node } from '../../lib/mixnet/byteTree/tree.ts';
 import { groupByName } from '../../lib/mixnet/groups/registry.ts';
 import { item, sameVector } from '../../lib/mixnet/groups/vectors.ts';
 import { type Complaint, openShare, verifyComplaint } from '../../lib/mixnet/keys/complaint.ts';
-import { type CheckedDealing, checkDealing, deal } from '../../lib/mixnet/keys/dealing.ts';
+import { type CheckedDealing, checkDealing, deal, shareBinding } from '../../lib/mixnet/keys/dealing.ts';
 import { combineDealings, combineShares, loadShare, storeShare } from '../../lib/mixnet/keys/jointKey.ts';
 import { keyContext } from '../../lib/mixnet/keys/keyContext.ts';
 import { createPartyKey, encryptionPoint, readPartyKey } from '../../lib/mixnet/keys/partyKey.ts';
 import { lagrangeCoefficient, lagrangeFactor } from '../../lib/mixnet/keys/polynomialInExponent.ts';
-import { seal } from '../../lib/mixnet/keys/sealedShare.ts';
+import { isSealedFor, seal } from '../../lib/mixnet/keys/sealedShare.ts';
 import { hex } from '../../lib/mixnet/octets.ts';
 import { generateKey, makeParties } from './election.ts';
 import { refusalReason } from './refusals.ts';
@@ -117,6 +117,15 @@ describe('Dealings that everyone refuses', () => {
     expect(refusalReason(() => checkDealing(context, 4, dealing, hash))).to.equal('party-unknown');
   });
 
+  it('given a share whose ephemeral key was taken from another session, when checked, then the dealing is refused', () => {
+    const other = keyContext('42', 'session2', context.group, 2, context.partyKeys);
+    const taken = deal(other, 1, secrets[0]!);
+    const parts = checkDealing(other, 1, taken.dealing, taken.hash);
+    const binding = shareBinding(context, 1, parts.commitments)(1);
+    expect(isSealedFor(parts.shares[0]!, shareBinding(other, 1, parts.commitments)(1))).to.equal(true);
+    expect(isSealedFor(parts.shares[0]!, binding)).to.equal(false);
+  });
+
   it('given a dealing of another session, when checked, then it is refused', () => {
     const other = keyContext('42', 'session2', context.group, 2, context.partyKeys);
     expect(refusalReason(() => checkDealing(other, 1, dealing, hash))).to.equal('session-mismatch');
@@ -179,8 +188,7 @@ describe('Complaints', () => {
     });
   });
 
-  it('given a share that does not fit the commitments, when complained about, then the dealer is guilty', async () => {
-    const { shareBinding } = await import('../../lib/mixnet/keys/dealing.ts');
+  it('given a share that does not fit the commitments, when complained about, then the dealer is guilty', () => {
     const binding = shareBinding(context, 1, good.commitments)(2);
     const bad = cheating(context.group.ring.random(1).bytes, binding);
     expect(verifyComplaint(context, bad, 2, complain(bad)).reason).to.equal('share-inconsistent');

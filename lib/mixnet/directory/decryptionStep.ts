@@ -65,6 +65,11 @@ export function checkFactors(session: MixSession, files: ProofFiles, party: numb
   readFactors(session, files, party, readList(session, files, listName(from)).length);
 }
 
+/** Refuses a malformed commitment of `party`; called on receipt, before anyone replies. */
+export function checkCommitment(session: MixSession, files: ProofFiles, party: number): void {
+  readCommitment(session, files, party);
+}
+
 /** Round 2: a commitment to a fresh nonce. `secret` must be stored before `commitment` is written or sent. */
 export function commitToFactors(
   session: MixSession,

@@ -16,6 +16,7 @@ import {
   decryptionScalar,
   encryptionGroup,
   encryptionPoint,
+  encryptionScalar,
   isSignedBy,
   type PartySecret,
   signAs,
@@ -99,8 +100,8 @@ export function verifyComplaint(
   const key = context.partyKeys[complainer - 1]!;
   const shared = encryptionGroup.parseElement(complaint.shared, 'the shared point of a complaint');
   const proof = {
-    challenge: scalarOf(complaint.proof.challenge),
-    response: scalarOf(complaint.proof.response),
+    challenge: encryptionScalar(complaint.proof.challenge),
+    response: encryptionScalar(complaint.proof.response),
   };
   const signed = complaintStatement(context, dealing, complainer, shared, proof);
   if (!isSignedBy(key, signed, complaint.signature)) {
@@ -128,14 +129,6 @@ function readComplaint(dealing: CheckedDealing, complainer: number, value: unkno
     throw new Refusal('session-mismatch', 'the complaint is about another dealing');
   }
   return data;
-}
-
-function scalarOf(text: string): Scalars {
-  const bytes = fromHex(text)!;
-  if (toBigInt(bytes) >= encryptionGroup.ring.order) {
-    throw new Refusal('scalar-not-canonical', 'a scalar of a complaint is not less than the group order');
-  }
-  return vectorOf('scalars', encryptionGroup.ring.width, bytes);
 }
 
 type Judged =

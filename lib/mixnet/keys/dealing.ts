@@ -17,8 +17,15 @@ import { type Elements, item, join, type Scalars, sameVector } from '../groups/v
 import { equalOctets, fromHex, hex, toBigInt } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import { checkIndex, hashOf, type KeyContext } from './keyContext.ts';
-import { encryptionGroup, encryptionPoint, isSignedBy, type PartySecret, signAs } from './partyKey.ts';
-import { type SealedShare, seal } from './sealedShare.ts';
+import {
+  encryptionGroup,
+  encryptionPoint,
+  encryptionScalar,
+  isSignedBy,
+  type PartySecret,
+  signAs,
+} from './partyKey.ts';
+import { isSealedFor, type SealedShare, seal } from './sealedShare.ts';
 
 const hexOctets = (least: number, most: number) =>
   z
@@ -35,7 +42,14 @@ const dealingSchema = z.strictObject({
   commitments: z.array(z.string().max(1300)).min(1).max(1000),
   /** One per party, in order. */
   shares: z
-    .array(z.strictObject({ ephemeral: hexOctets(65, 65), box: hexOctets(16, 1024) }))
+    .array(
+      z.strictObject({
+        ephemeral: hexOctets(65, 65),
+        box: hexOctets(16, 1024),
+        challenge: hexOctets(32, 32),
+        response: hexOctets(32, 32),
+      }),
+    )
     .min(1)
     .max(1000),
   /** Knowledge of the constant term. */
@@ -82,9 +96,11 @@ export function deal(
     context: hex(context.digest),
     dealer,
     commitments: Array.from({ length: threshold }, (_, i) => group.elementText(commitments, i)),
-    shares: shares.map(({ ephemeral, box }) => ({
+    shares: shares.map(({ ephemeral, box, proof }) => ({
       ephemeral: encryptionGroup.elementText(ephemeral, 0),
       box: hex(box),
+      challenge: hex(proof.challenge.bytes),
+      response: hex(proof.response.bytes),
     })),
     proof: { commitment: group.elementText(commitment, 0), response: ring.at(response, 0).toString() },
     salt: hex(randomBytes(32)),
@@ -123,6 +139,14 @@ export function checkDealing(
     );
   }
   checkConstantTerm(context, parts);
+  const binding = shareBinding(context, dealer, parts.commitments);
+  const unknown = parts.shares.findIndex((share, i) => !isSealedFor(share, binding(i + 1)));
+  if (unknown !== -1) {
+    throw new Refusal(
+      'dealing-proof-invalid',
+      `party ${dealer} does not prove that it sealed the share of party ${unknown + 1} itself`,
+    );
+  }
   return { dealer, hash: found, commitments: parts.commitments, shares: parts.shares };
 }
 
@@ -146,9 +170,10 @@ function readParts(context: KeyContext, dealing: Dealing): DealingParts {
   return {
     dealer: dealing.dealer,
     commitments: join(group.identity(0), ...points),
-    shares: dealing.shares.map(({ ephemeral, box }) => ({
+    shares: dealing.shares.map(({ ephemeral, box, challenge, response: shareResponse }) => ({
       ephemeral: encryptionGroup.parseElement(ephemeral, 'an ephemeral key of a dealing'),
       box: fromHex(box)!,
+      proof: { challenge: encryptionScalar(challenge), response: encryptionScalar(shareResponse) },
     })),
     commitment: group.parseElement(dealing.proof.commitment, 'the proof of a dealing'),
     response: group.ring.of(response),
@@ -213,7 +238,14 @@ function partsTree(context: KeyContext, parts: DealingParts): Tree {
     intLeaf(parts.dealer),
     elementArrayTree(group, parts.commitments),
     node(
-      ...parts.shares.map(({ ephemeral, box }) => node(elementTree(encryptionGroup, ephemeral), leaf(box))),
+      ...parts.shares.map(({ ephemeral, box, proof }) =>
+        node(
+          elementTree(encryptionGroup, ephemeral),
+          leaf(box),
+          leaf(proof.challenge.bytes),
+          leaf(proof.response.bytes),
+        ),
+      ),
     ),
     node(elementTree(group, parts.commitment), group.ring.scalarTree(parts.response)),
     leaf(fromHex(parts.salt)!),

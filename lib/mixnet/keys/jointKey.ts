@@ -49,6 +49,10 @@ export function combineDealings(context: KeyContext, dealings: readonly CheckedD
     .reduce((product, commitments) => group.multiply(product, commitments));
   const polynomial = polynomialOf(group, [sum]);
   const publicKey = jointKey(polynomial);
+  // A lower degree would let fewer than t authorities decrypt.
+  if (polynomial.coefficients[0]!.length !== threshold) {
+    throw new Refusal('joint-key-degenerate', 'the joint polynomial has too low a degree');
+  }
   if (group.isIdentity(publicKey.y[0]!, 0))
     throw new Refusal('joint-key-degenerate', 'the joint key is the identity');
   const codec = new ProductCodec(group, { width: 1, keyWidth: 1 });

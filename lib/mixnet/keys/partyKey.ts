@@ -16,8 +16,8 @@ import { z } from 'zod';
 import { leaf, node, serialise, textLeaf } from '../byteTree/tree.ts';
 import { groupByName } from '../groups/registry.ts';
 import { elementTree } from '../groups/treeCodec.ts';
-import type { Elements, Scalars } from '../groups/vectors.ts';
-import { fromHex, hex } from '../octets.ts';
+import { type Elements, type Scalars, vectorOf } from '../groups/vectors.ts';
+import { fromHex, hex, toBigInt } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 
 /** Shares travel under keys of this group, whatever the election's group is. */
@@ -84,6 +84,16 @@ export function encryptionPoint(key: PartyKey): Elements {
   return encryptionGroup.parseElement(key.encryption, 'the encryption key of a party');
 }
 
+/** A scalar of the encryption group from 64 hex digits. */
+export function encryptionScalar(text: string): Scalars {
+  const bytes = fromHex(text);
+  const { ring } = encryptionGroup;
+  if (bytes === null || bytes.length !== ring.width || toBigInt(bytes) >= ring.order) {
+    throw new Refusal('scalar-not-canonical', 'a scalar is not less than the group order');
+  }
+  return vectorOf('scalars', ring.width, bytes);
+}
+
 export function readPartySecret(value: unknown): PartySecret {
   const parsed = secretSchema.safeParse(value);
   if (!parsed.success) throw new Refusal('secret-state-invalid', 'the stored party secret is damaged');
@@ -91,7 +101,7 @@ export function readPartySecret(value: unknown): PartySecret {
 }
 
 export function decryptionScalar(secret: PartySecret): Scalars {
-  return { ...encryptionGroup.ring.of(0n), bytes: fromHex(secret.encryption)! };
+  return encryptionScalar(secret.encryption);
 }
 
 /** Ed25519 over `statement`, which must begin with a domain tag. */

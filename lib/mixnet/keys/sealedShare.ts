@@ -18,8 +18,18 @@ const tagLength = 16;
 export interface SealedShare {
   /** `R = g^r`. */
   readonly ephemeral: Elements;
+  /**
+   * Knowledge of r, bound to the context. Without it a dealer could take R from somebody else's share of an earlier
+   * session, provoke a complaint, and read that share with the point that the complaint reveals.
+   */
+  readonly proof: KnowledgeProof;
   /** AES-256-GCM ciphertext and tag. */
   readonly box: Uint8Array;
+}
+
+export interface KnowledgeProof {
+  readonly challenge: Scalars;
+  readonly response: Scalars;
 }
 
 /** `context` is bound as associated data and into the key. */
@@ -28,7 +38,34 @@ export function seal(recipient: Elements, share: Uint8Array, context: Tree): Sea
   const ephemeral = group.powerOfFixed(group.generator, r);
   const { key, nonce, associated } = derive(ephemeral, recipient, group.powerBySecret(recipient, r), context);
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(associated);
-  return { ephemeral, box: concatenate(cipher.update(share), cipher.final(), cipher.getAuthTag()) };
+  const box = concatenate(cipher.update(share), cipher.final(), cipher.getAuthTag());
+  const k = group.ring.random(1);
+  const challenge = knowledgeChallenge(ephemeral, box, context, group.powerOfFixed(group.generator, k));
+  return {
+    ephemeral,
+    box,
+    proof: { challenge, response: group.ring.add(k, group.ring.multiply(challenge, r)) },
+  };
+}
+
+/** Did whoever sealed this share for this context know r? */
+export function isSealedFor({ ephemeral, box, proof }: SealedShare, context: Tree): boolean {
+  const commitment = group.multiply(
+    group.powerOfFixed(group.generator, proof.response),
+    group.power(ephemeral, group.ring.negate(proof.challenge)),
+  );
+  return sameVector(knowledgeChallenge(ephemeral, box, context, commitment), proof.challenge);
+}
+
+function knowledgeChallenge(
+  ephemeral: Elements,
+  box: Uint8Array,
+  context: Tree,
+  commitment: Elements,
+): Scalars {
+  const tag = textLeaf('conclave sealed share: knowledge of the ephemeral key, version 1');
+  const points = [ephemeral, commitment].map((point) => elementTree(group, point));
+  return group.ring.of(toBigInt(hashOf(node(tag, leaf(serialise(context)), leaf(box), ...points))));
 }
 
 /** `S = R^x`, what both sides share. */
@@ -38,7 +75,7 @@ export function sharedPoint(ephemeral: Elements, secret: Scalars): Elements {
 
 /** The share, or `null` if the box does not open under this shared point. */
 export function open(
-  { ephemeral, box }: SealedShare,
+  { ephemeral, box }: Pick<SealedShare, 'ephemeral' | 'box'>,
   recipient: Elements,
   shared: Elements,
   context: Tree,

@@ -95,5 +95,6 @@ export function failingEquations(group: Group, equations: readonly Equation[]): 
     equation.addTo(alone);
     return !alone.isOne();
   });
-  return failing.map((equation) => equation.name);
+  // A product that is not one is never accepted, even if chance hid which equation is to blame.
+  return (failing.length > 0 ? failing : equations).map((equation) => equation.name);
 }

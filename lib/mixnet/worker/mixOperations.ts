@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import {
   assembleDecryption,
+  checkCommitment,
   checkFactors,
   commitToFactors,
   type DecryptionParameters,
@@ -99,6 +100,13 @@ export const mixOperations = {
   checkFactors(parameters: ShuffleStepParameters): Record<string, never> {
     const { session, files } = openDirectory(parameters);
     checkFactors(session, files, parameters.party, parameters.from);
+    return {};
+  },
+
+  /** Throws a `Refusal` for a malformed commitment of `party`. */
+  checkCommitment(parameters: DirectoryParameters & { party: number }): Record<string, never> {
+    const { session, files } = openDirectory(parameters);
+    checkCommitment(session, files, parameters.party);
     return {};
   },
 
