@@ -61,14 +61,16 @@ export class ModpKernel {
   fixedBase(base: Uint8Array, exponents: Uint8Array): Uint8Array {
     const count = this.#exponents(exponents);
     const out = this.executor.allocate(count * this.prime.length);
+    const shared = this.executor.share(exponents);
     this.executor.run({
       op: 'modpFixedBase',
       prime: this.prime,
       table: this.#table(base, count),
-      exponents: this.executor.share(exponents),
+      exponents: shared,
       exponentOctets: this.exponentOctets,
       out,
     });
+    if (shared !== exponents) shared.fill(0);
     return out;
   }
 

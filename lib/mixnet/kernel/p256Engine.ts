@@ -5,7 +5,6 @@
 import { windowsAtATime } from './multiScalarPlan.ts';
 import type { P256Exports } from './p256Exports.ts';
 import {
-  CANDIDATE_OCTETS,
   COMPRESSED_OCTETS,
   type FixedBaseTable,
   jobSize,
@@ -103,11 +102,17 @@ export class P256Engine {
     out.set(this.arena.view(octets, count * POINT_OCTETS), from * POINT_OCTETS);
   }
 
-  /** Scalars as little-endian words. */
+  /** Scalars as little-endian words; to be wiped by `#wipe` when they are done with. */
   #words(scalars: Uint8Array): number {
     const words = this.arena.take(scalars.length);
-    this.exports.readWords(words, this.arena.put(scalars), scalars.length / SCALAR_OCTETS);
+    const octets = this.arena.put(scalars);
+    this.exports.readWords(words, octets, scalars.length / SCALAR_OCTETS);
+    this.#wipe(octets, scalars.length);
     return words;
+  }
+
+  #wipe(at: number, length: number): void {
+    this.arena.view(at, length).fill(0);
   }
 
   #sum(job: Job<'sum'>, range: Range): void {
@@ -140,7 +145,7 @@ export class P256Engine {
       const words = this.#words(slice(scalars, SCALAR_OCTETS, range.from, range.count));
       const accumulate = i > 0 || job.addend !== null;
       this.exports.fixedBase(out, tables[i]!, table.width, table.bits, words, range.count, accumulate);
-      this.arena.view(words, range.count * SCALAR_OCTETS).fill(0);
+      this.#wipe(words, range.count * SCALAR_OCTETS);
     });
     this.#writePoints(job.out, out, range);
   }
@@ -176,6 +181,7 @@ export class P256Engine {
     const work = this.arena.take(this.exports.multiScalarWork(count, width, last - first, group));
     const out = this.arena.take(INNER_POINT);
     this.exports.multiScalar(out, points, words, count, width, first, last, group, work);
+    this.#wipe(words, count * SCALAR_OCTETS);
     this.#writePoints(job.out, out, { from: unit, count: 1 });
   }
 
@@ -188,7 +194,6 @@ export class P256Engine {
     const own = exponents.single
       ? exponents.octets
       : slice(exponents.octets, SCALAR_OCTETS, range.from, range.count);
-    const secret = this.arena.put(own);
     const words = this.#words(own);
     const lanes = exponents.single ? 1 : 4 * quads;
     const recoded = this.arena.take(lanes * RECODED);
@@ -199,7 +204,8 @@ export class P256Engine {
     const out = this.arena.take(4 * quads * INNER_POINT);
     const work = this.arena.take(this.exports.variableBaseWork(quads));
     this.exports.variableBase(out, points, recoded, exponents.single ? 0 : RECODED, quads, work);
-    this.arena.view(secret, recoded + lanes * RECODED - secret).fill(0);
+    this.#wipe(words, own.length);
+    this.#wipe(recoded, lanes * RECODED);
     this.#writePoints(job.out, out, range);
   }
 
@@ -219,10 +225,10 @@ export class P256Engine {
   }
 
   #lift(job: Job<'lift'>, range: Range): void {
-    const candidates = this.arena.put(slice(job.candidates, CANDIDATE_OCTETS, range.from, range.count));
+    const candidates = this.arena.put(slice(job.candidates, job.width, range.from, range.count));
     const out = this.arena.take((range.count + 3) * INNER_POINT);
     const good = this.arena.take(range.count);
-    this.exports.liftCandidates(out, candidates, good, range.count);
+    this.exports.liftCandidates(out, candidates, job.width, good, range.count);
     job.good.set(this.arena.view(good, range.count), range.from);
     this.#writePoints(job.out, out, range);
   }

@@ -10,7 +10,7 @@ export type P256Exports = RingExports &
     writePoints(octets: number, points: number, n: number): void;
     checkPoints(octets: number, n: number): number;
     decompress(out: number, compressed: number, good: number, n: number): void;
-    liftCandidates(out: number, candidates: number, good: number, n: number): void;
+    liftCandidates(out: number, candidates: number, width: number, good: number, n: number): void;
 
     readWords(words: number, octets: number, n: number): void;
     scalarsTooLong(words: number, n: number, bits: number): number;

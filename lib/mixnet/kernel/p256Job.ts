@@ -8,6 +8,7 @@
 export const POINT_OCTETS = 64;
 export const SCALAR_OCTETS = 32;
 export const COMPRESSED_OCTETS = 33;
+/** The longest candidate for a generator. */
 export const CANDIDATE_OCTETS = 64;
 
 /** One base's table; `octets` is as the kernel laid it out, for its eyes only. */
@@ -43,7 +44,7 @@ export type P256Job =
   /** `firstBad`: for each unit the index in the whole list of the first bad point, or -1. */
   | Readonly<{ op: 'check'; points: Uint8Array; firstBad: Int32Array }>
   | Readonly<{ op: 'decompress'; compressed: Uint8Array; out: Uint8Array; good: Uint8Array }>
-  | Readonly<{ op: 'lift'; candidates: Uint8Array; out: Uint8Array; good: Uint8Array }>;
+  | Readonly<{ op: 'lift'; candidates: Uint8Array; width: number; out: Uint8Array; good: Uint8Array }>;
 
 /**
  * How a multi-scalar multiplication is cut: terms into chunks, windows of `width` bits into ranges. Unit u is chunk

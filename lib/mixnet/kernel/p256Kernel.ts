@@ -92,14 +92,18 @@ export class P256Kernel {
       throw new RangeError(`lists of different lengths: ${counts.join(', ')}`);
     }
     const out = this.executor.allocate(count * POINT_OCTETS);
+    const shared = terms.map(({ base, scalars }) => ({
+      table: this.#table(base, count),
+      scalars: this.executor.share(scalars),
+    }));
     this.executor.run({
       op: 'fixedBase',
-      terms: terms.map(({ base, scalars }) => ({
-        table: this.#table(base, count),
-        scalars: this.executor.share(scalars),
-      })),
+      terms: shared,
       addend: addend === null ? null : this.executor.share(addend),
       out,
+    });
+    terms.forEach(({ scalars }, i) => {
+      wipeCopy(shared[i]!.scalars, scalars);
     });
     return out;
   }
@@ -122,6 +126,7 @@ export class P256Kernel {
     const tooLong = this.executor.allocateIntegers(plan.chunks);
     const shared = { points: this.executor.share(points), scalars: this.executor.share(scalars) };
     this.executor.run({ op: 'multiScalar', ...shared, bits, plan, out, tooLong });
+    wipeCopy(shared.scalars, scalars);
     if (tooLong.some((n) => n > 0)) throw new RangeError(`a scalar is longer than ${bits} bits`);
     return this.total(out);
   }
@@ -144,7 +149,7 @@ export class P256Kernel {
       exponents: { octets: shared, single },
       out,
     });
-    if (shared !== exponents) shared.fill(0);
+    wipeCopy(shared, exponents);
     return out;
   }
 
@@ -167,14 +172,19 @@ export class P256Kernel {
   }
 
   /**
-   * Candidates for independent generators (VF 7): 64 octets each, an integer to be reduced to x; `good[i]` is 1 and the
-   * point has the smaller y if x³ - 3x + b is a non-zero square, else `good[i]` is 0 and the point infinity.
+   * Candidates for independent generators (VF 7): integers of `width` octets, at most 64, each reduced to x; `good[i]`
+   * is 1 and the point has the smaller y if x³ - 3x + b is a non-zero square, else `good[i]` is 0 and the point
+   * infinity.
    */
-  lift(candidates: Uint8Array): { points: Uint8Array; good: Uint8Array } {
-    const count = countOf(candidates, CANDIDATE_OCTETS, 'candidates');
+  lift(candidates: Uint8Array, width: number = CANDIDATE_OCTETS): { points: Uint8Array; good: Uint8Array } {
+    if (!Number.isInteger(width) || width < 1 || width > CANDIDATE_OCTETS) {
+      throw new RangeError(`candidates of ${width} octets: 1 to ${CANDIDATE_OCTETS} are possible`);
+    }
+    const count = countOf(candidates, width, 'candidates');
     const points = this.executor.allocate(count * POINT_OCTETS);
     const good = this.executor.allocate(count);
-    this.executor.run({ op: 'lift', candidates: this.executor.share(candidates), out: points, good });
+    const shared = this.executor.share(candidates);
+    this.executor.run({ op: 'lift', candidates: shared, width, out: points, good });
     return { points, good };
   }
 
@@ -205,6 +215,11 @@ export class P256Kernel {
     if (this.#tables.size > TABLES) this.#tables.delete(this.#tables.keys().next().value!);
     return table;
   }
+}
+
+/** Scalars may be secret: no copy of them outlives the call. */
+function wipeCopy(copy: Uint8Array, original: Uint8Array): void {
+  if (copy !== original) copy.fill(0);
 }
 
 function copyOf(octets: Uint8Array): Uint8Array {

@@ -102,6 +102,11 @@ describe('P-256 kernel, points from outside', () => {
     it('given integers of up to 512 bits, keeps those the rule keeps, with the smaller root', () => {
       const edges = [0n, 1n, 2n, 3n, 5n, PRIME - 1n, PRIME, PRIME + 5n, 2n ** 256n - 1n, 2n ** 256n];
       const wide = [...edges, 2n ** 512n - 1n, ...list(40, () => randomScalar(2n ** 512n)), 2n ** 356n - 1n];
+      expect(() => kernel.lift(new Uint8Array(65), 65)).to.throw(RangeError);
+      const narrow = wide.map((x) => x % 2n ** 356n);
+      expect(kernel.lift(integerOctets(narrow, 45), 45)).to.deep.equal(
+        kernel.lift(integerOctets(narrow, 64)),
+      );
       const { points: found, good } = kernel.lift(integerOctets(wide, 64));
       const expected = wide.map((x) => lift(x % PRIME));
       expect([...good]).to.deep.equal(expected.map((point) => (point === null ? 0 : 1)));

@@ -100,11 +100,15 @@ export function read(o: usize, octets: usize): void {
   mul(o, o, R2);
 }
 
-/** 64 octets, any value below 2^512, reduced mod p and in Montgomery form (carried). */
-export function readWide(o: usize, octets: usize): void {
+const wide: usize = memory.data(64, 16);
+
+/** An integer of `width` octets, at most 64, reduced mod p and in Montgomery form (carried). */
+export function readWide(o: usize, octets: usize, width: usize): void {
   const upper = SCRATCH + 48;
-  readOctets(upper, octets);
-  readOctets(o, octets + 32);
+  memory.fill(wide, 0, 64);
+  memory.copy(wide + 64 - width, octets, width);
+  readOctets(upper, wide);
+  readOctets(o, wide + 32);
   mul(upper, upper, R2_UPPER);
   mul(o, o, R2);
   add(o, o, upper);

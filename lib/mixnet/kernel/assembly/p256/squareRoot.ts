@@ -80,15 +80,15 @@ function blank(compressed: usize): bool {
 }
 
 /**
- * n candidates of 64 octets: x is the integer mod p; good[i] is 1 and out[i] = (x, y) with the smaller root y if
+ * n candidates of `width` octets, at most 64: x is the integer mod p; good[i] is 1 and out[i] = (x, y) with the smaller root y if
  * x³ - 3x + b is a non-zero square, else good[i] is 0 and out[i] is infinity (VF 7).
  */
-export function liftCandidates(out: usize, wide: usize, good: usize, n: i32): void {
+export function liftCandidates(out: usize, wide: usize, width: usize, good: usize, n: i32): void {
   const x = quads, y = quads + 6 * QUAD, defect = quads + 7 * QUAD, t = lanes + 48;
   for (let i = 0; i < n; i += 4) {
     const m = <usize>min(4, n - i);
     for (let k: usize = 0; k < 4; k++) {
-      readWide(t, wide + 64 * min(k, m - 1));
+      readWide(t, wide + width * min(k, m - 1), width);
       putLane(x, k, t);
     }
     solve(x, y, defect);
@@ -101,7 +101,7 @@ export function liftCandidates(out: usize, wide: usize, good: usize, n: i32): vo
         if (aboveHalf(t)) negate(out + FIELD, out + FIELD);
       } else memory.fill(out, 0, POINT);
       store<u8>(good, <u8>square);
-      wide += 64; good++; out += POINT;
+      wide += width; good++; out += POINT;
     }
   }
 }
