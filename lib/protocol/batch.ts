@@ -23,8 +23,12 @@ const batchSchema = z.object({ messages: z.array(z.record(z.string(), z.unknown(
 const resultSchema = z.object({
   message_id: z.string().nullable(),
   status: z.int().min(100).max(599),
-  code: z.string().max(128).optional(),
-  message: z.string().max(8192).optional(),
+  code: z
+    .string()
+    .regex(/^[a-z_]{1,64}$/)
+    .optional()
+    .catch(undefined),
+  message: z.string().optional(),
 });
 const resultsSchema = z.object({ results: z.array(resultSchema).max(MAX_BATCH_MESSAGES) });
 export type BatchResult = z.infer<typeof resultSchema>;

@@ -4,8 +4,6 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { AsyncDataReference } from '../engine/model.ts';
 import { ConclaveError, reasonOf } from '../errors.ts';
 import type { FederationClient, ReachablePeer } from './client.ts';
@@ -55,7 +53,7 @@ async function download(
 ): Promise<void> {
   const { url, sha256, size } = fetch.reference;
   const { pathname, search } = new URL(url);
-  const response = await client.poolOf(peer).request({
+  const response = await client.poolOf(peer, 'bulk').request({
     method: 'GET',
     path: pathname + search,
     headers: { 'accept-encoding': 'identity' },
@@ -67,17 +65,15 @@ async function download(
   }
   const hash = createHash('sha256');
   let received = 0;
-  const check = new Transform({
-    transform(piece: Buffer, _encoding, done) {
-      received += piece.length;
-      hash.update(piece);
-      if (received > size) done(failed(fetch, `it is larger than the announced ${size} bytes`));
-      else done(null, piece);
-    },
-  });
   const file = await open(partial, 'wx', 0o600);
   try {
-    await pipeline(response.body, check, file.createWriteStream({ flush: true, autoClose: false }));
+    for await (const piece of response.body as AsyncIterable<Buffer>) {
+      received += piece.length;
+      if (received > size) throw failed(fetch, `it is larger than the announced ${size} bytes`);
+      hash.update(piece);
+      await file.appendFile(piece);
+    }
+    await file.sync();
   } finally {
     await file.close();
   }

@@ -58,8 +58,8 @@ export type ReachablePeer = Peer & { url: string };
 export class FederationClient {
   readonly #connection: ConnectionOptions;
   #context: SecureContext;
-  /** By peer id; `pins` tells when the pool is out of date. */
-  readonly #pools = new Map<string, { pins: string; pool: Pool }>();
+  /** By peer and purpose; `pins` tells when the pool is out of date. */
+  readonly #pools = new Map<string, { peerId: string; pins: string; pool: Pool }>();
 
   constructor({ identity, connection }: FederationClientOptions) {
     this.#connection = { ...DEFAULT_CONNECTION, ...connection };
@@ -69,7 +69,7 @@ export class FederationClient {
   /** Presents a new certificate from the next connection on (D22). */
   async setIdentity(identity: ServerIdentity): Promise<void> {
     this.#context = ownContext(identity);
-    await this.#closePools([...this.#pools.keys()]);
+    await this.#closePools(() => true);
   }
 
   /** One message, as the original sends it (FQ-P6). Throws `RequestFailed`. */
@@ -94,31 +94,36 @@ export class FederationClient {
     return this.#request(peer, 'GET', conclavePath(peer.url), null, signal);
   }
 
-  /** The pool of connections to a peer, pinned to the certificates that it has now. */
-  poolOf(peer: ReachablePeer): Pool {
+  /** The connections to a peer, pinned to the certificates that it has now. Bulk data has its own: messages do not wait behind it. */
+  poolOf(peer: ReachablePeer, purpose: 'messages' | 'bulk' = 'messages'): Pool {
+    const key = `${purpose} ${peer.id}`;
     const pins = JSON.stringify([peer.url, peer.certificates.map(({ fingerprint }) => fingerprint)]);
-    const known = this.#pools.get(peer.id);
+    const known = this.#pools.get(key);
     if (known?.pins === pins) return known.pool;
-    void this.#closePools([peer.id]);
+    void this.#closePools((entry) => entry === known);
     const pool = pinnedPool(peer, this.#context, this.#connection);
-    this.#pools.set(peer.id, { pins, pool });
+    this.#pools.set(key, { peerId: peer.id, pins, pool });
     return pool;
   }
 
-  /** Ends what is under way to peers that are not among `ids`. */
+  /** Closes the connections to peers that are not among `ids`, once their requests are over. */
   async keepOnly(ids: ReadonlySet<string>): Promise<void> {
-    await this.#closePools([...this.#pools.keys()].filter((id) => !ids.has(id)));
+    await this.#closePools(({ peerId }) => !ids.has(peerId));
   }
 
   /** Waits for requests under way, then closes every connection. */
   async close(): Promise<void> {
-    await this.#closePools([...this.#pools.keys()]);
+    await this.#closePools(() => true);
   }
 
-  async #closePools(ids: readonly string[]): Promise<void> {
-    const pools = ids.flatMap((id) => this.#pools.get(id)?.pool ?? []);
-    for (const id of ids) this.#pools.delete(id);
-    await Promise.all(pools.map((pool) => pool.close()));
+  async #closePools(chosen: (entry: { peerId: string; pins: string; pool: Pool }) => boolean): Promise<void> {
+    const closing: Promise<void>[] = [];
+    for (const [key, entry] of this.#pools) {
+      if (!chosen(entry)) continue;
+      this.#pools.delete(key);
+      closing.push(entry.pool.close());
+    }
+    await Promise.all(closing);
   }
 
   async #request(
@@ -159,7 +164,7 @@ async function readAnswer(response: Dispatcher.ResponseData): Promise<Answer> {
   const code = headers[ERROR_HEADER.toLowerCase()];
   return {
     status,
-    code: typeof code === 'string' ? code.slice(0, 128) : null,
+    code: typeof code === 'string' && ERROR_CODE.test(code) ? code : null,
     body,
     text: messageOf(body) ?? `HTTP ${status}`,
     retryAfterMilliseconds: retryAfter(headers['retry-after']),
@@ -176,7 +181,14 @@ function jsonOrNull(text: string): unknown {
 
 function messageOf(body: unknown): string | null {
   const message = (body as Record<string, Json> | null)?.message;
-  return typeof message === 'string' ? message.slice(0, 1024) : null;
+  return typeof message === 'string' ? plainText(message) : null;
+}
+
+const ERROR_CODE = /^[a-z_]{1,64}$/;
+
+/** A peer's words, which will be shown on terminals: short, and without control characters. */
+export function plainText(text: string): string {
+  return text.slice(0, 1024).replaceAll(/\p{C}/gu, ' ');
 }
 
 /** Seconds only; a date would depend on two clocks. */

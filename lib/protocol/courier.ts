@@ -5,8 +5,14 @@
  */
 import type { Failure } from '../errors.ts';
 import type { OutboxMessage } from '../store/outbox.ts';
-import { parseBatchResults } from './batch.ts';
-import { type Answer, type FederationClient, type ReachablePeer, RequestFailed } from './client.ts';
+import { type BatchResult, parseBatchResults } from './batch.ts';
+import {
+  type Answer,
+  type FederationClient,
+  plainText,
+  type ReachablePeer,
+  RequestFailed,
+} from './client.ts';
 import { doubtsOf, type Outcome, outcomeOf, outcomeOfFailure, type PeerDown, type Sent } from './delivery.ts';
 import type { Log } from './log.ts';
 import { batchEntry } from './message.ts';
@@ -91,11 +97,8 @@ export class Courier {
       if (results !== null) {
         await this.#settleAll(
           messages.map((message, index) => {
-            const {
-              status,
-              code = null,
-              message: text = `status ${status}`,
-            } = results[index] as (typeof results)[0];
+            const { status, code = null, message: words } = results[index] as BatchResult;
+            const text = words === undefined ? `status ${status}` : plainText(words);
             return { message, outcome: aboutMessage(outcomeOf({ status, code, text }, sent)) };
           }),
         );

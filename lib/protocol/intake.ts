@@ -5,7 +5,7 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { Batcher } from '../batcher.ts';
 import type { IncomingMessage, Json, Receipt } from '../engine/model.ts';
-import { ConclaveError, ERROR_CODES, type ErrorCode, type Failure } from '../errors.ts';
+import { ConclaveError, ERROR_CODES, type ErrorCode, type Failure, reasonOf } from '../errors.ts';
 import { isConnectionLoss } from '../store/database.ts';
 import type { Dialect } from '../store/peers.ts';
 import { type BatchEntry, type BatchResult, parseBatch } from './batch.ts';
@@ -37,7 +37,7 @@ const MAX_RECEIVE_BATCH = 500;
 
 export class Intake {
   readonly #options: IntakeOptions;
-  readonly #received: Batcher<IncomingMessage, Receipt>;
+  readonly #received: Batcher<IncomingMessage, Received>;
   readonly #budget: BodyBudget;
 
   constructor(options: IntakeOptions) {
@@ -62,10 +62,10 @@ export class Intake {
       const queue = String(request.params.queue);
       this.#options.contacted(peer, null);
       await this.#withBody(request, peer, queue, async (body) => {
-        const receipt = await this.#received.add(parseMessage(body, queue, peer.id));
-        const refusal = refusalOf(receipt);
+        const received = await this.#received.add(parseMessage(body, queue, peer.id));
+        const refusal = refusalOf(received);
         if (refusal !== null) throw refusal;
-        this.#logIgnored(peer, receipt);
+        this.#logIgnored(peer, received);
         answer(response, null);
       });
     };
@@ -92,28 +92,36 @@ export class Intake {
     };
   }
 
-  async #receive(messages: IncomingMessage[]): Promise<Receipt[]> {
+  /**
+   * When a batch fails for no passing reason, a message in it is to blame: halves are tried, so that one peer's
+   * message does not hold up those of others.
+   */
+  async #receive(messages: IncomingMessage[]): Promise<Received[]> {
     try {
-      return await this.#options.receive(messages);
+      const receipts = await this.#options.receive(messages);
+      return receipts.map((receipt) => ({ receipt }));
     } catch (reason) {
-      if (isConnectionLoss(reason)) throw new ConclaveError('database_unavailable', {}, { cause: reason });
-      throw reason;
+      const failure = isConnectionLoss(reason)
+        ? new ConclaveError('database_unavailable', {}, { cause: reason })
+        : asConclaveError(reason);
+      if (failure.status === 503 || messages.length === 1) return messages.map(() => ({ failure }));
+      const half = Math.ceil(messages.length / 2);
+      const first = await this.#receive(messages.slice(0, half));
+      return [...first, ...(await this.#receive(messages.slice(half)))];
     }
   }
 
   async #resultOf(entry: BatchEntry, peer: Peer): Promise<{ result: BatchResult; failure?: ConclaveError }> {
     const { messageId } = entry;
     if ('refusal' in entry) return { result: badResult(messageId, entry.refusal) };
-    let receipt: Receipt;
-    try {
-      receipt = await this.#received.add(entry.message);
-    } catch (thrown) {
-      const failure = thrown instanceof ConclaveError ? thrown : sharedInternalError(thrown);
-      return { result: badResult(messageId, failure), failure };
+    const received = await this.#received.add(entry.message);
+    const refusal = refusalOf(received);
+    if (refusal !== null) {
+      if (refusal.code === 'internal_error') this.#logFailed(peer, messageId, refusal);
+      const result = badResult(messageId, refusal);
+      return 'failure' in received ? { result, failure: refusal } : { result };
     }
-    const refusal = refusalOf(receipt);
-    if (refusal !== null) return { result: badResult(messageId, refusal) };
-    this.#logIgnored(peer, receipt);
+    this.#logIgnored(peer, received);
     return { result: { message_id: messageId, status: 200 } };
   }
 
@@ -136,24 +144,23 @@ export class Intake {
     }
   }
 
-  #logIgnored(peer: Peer, receipt: Receipt): void {
-    if (receipt.outcome !== 'ignored') return;
-    this.#options.log.debug(
-      { event: 'message_ignored', peer: peer.name, reason: receipt.reason },
-      'message ignored',
+  #logIgnored(peer: Peer, received: Received): void {
+    if (!('receipt' in received) || received.receipt.outcome !== 'ignored') return;
+    const { reason } = received.receipt;
+    this.#options.log.debug({ event: 'message_ignored', peer: peer.name, reason }, 'message ignored');
+  }
+
+  #logFailed(peer: Peer, messageId: string | null, error: ConclaveError): void {
+    const reason = reasonOf(error.cause);
+    this.#options.log.error(
+      { event: 'message_failed', peer: peer.name, messageId, reason, err: error.cause },
+      'a message could not be received',
     );
   }
 }
 
-/** One error object for all messages of a batch that failed together. */
-const internalErrors = new WeakMap<object, ConclaveError>();
-
-function sharedInternalError(thrown: unknown): ConclaveError {
-  if (thrown === null || typeof thrown !== 'object') return asConclaveError(thrown);
-  const error = internalErrors.get(thrown) ?? asConclaveError(thrown);
-  internalErrors.set(thrown, error);
-  return error;
-}
+/** What became of a message: the engine's receipt, or that the engine failed and recorded nothing. */
+type Received = { receipt: Receipt } | { failure: ConclaveError };
 
 /** An error as the engine has put it: its own text, with the code's status. */
 class Rejection extends ConclaveError {
@@ -167,7 +174,9 @@ function isRecord(data: unknown): data is Record<string, unknown> {
   return data !== null && typeof data === 'object' && !Array.isArray(data);
 }
 
-function refusalOf(receipt: Receipt): ConclaveError | null {
+function refusalOf(received: Received): ConclaveError | null {
+  if ('failure' in received) return received.failure;
+  const { receipt } = received;
   if (receipt.outcome !== 'rejected') return null;
   const { failure } = receipt;
   const code = Object.hasOwn(ERROR_CODES, failure.code) ? (failure.code as ErrorCode) : 'internal_error';

@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import type { Receipt } from '../../lib/engine/model.ts';
 import { ConclaveError } from '../../lib/errors.ts';
@@ -139,17 +142,32 @@ describe('the outbox sender', () => {
       ]);
     });
 
-    it('given a message that breaks every batch it is in, when the others are sent, then they are not held up', async () => {
+    it('given a batch that is too large for the peer, when it is refused, then its messages go one by one, and only the one to blame is dead', async () => {
+      const serving = later(await serve(other, { limits: { maxBodyBytes: 2000 } }));
+      serving.peers.add('us', own);
+      const peer = await sending.addPeer('other', other, urlOf(serving));
+      const ids = await addMessages(
+        store,
+        peer,
+        [1000, 3000, 1000].map((size) => ({ data: 'x'.repeat(size) })),
+      );
+      await sending.round();
+      expect(await states()).to.deep.equal(['delivered', 'dead', 'delivered']);
+      expect(sending.undeliverable.map(({ messageId }) => messageId)).to.deep.equal([ids[1]]);
+      expect((await outbox(store))[1]).to.deep.include({ output_status: 413 });
+    });
+
+    it('given a peer that answers with control characters, when they are written down, then they are none any more', async () => {
       const serving = await conclavePeer();
       const peer = await sending.addPeer('other', other, urlOf(serving));
-      serving.engine.receive = async (messages) => {
-        if (messages.some(({ action }) => action === 'poison')) throw new Error('broken');
-        return messages.map((): Receipt => ({ outcome: 'accepted' }));
-      };
-      await addMessages(store, peer, [{}, { action: 'poison' }, {}]);
+      const failure = { code: 'wrong_peer', message: 'no \u001b[2J\u0007\u202ereally' };
+      serving.engine.receive = async (messages) =>
+        messages.map((): Receipt => ({ outcome: 'rejected', failure }));
+      await addMessages(store, peer, [{}]);
       await sending.round();
-      expect(await states()).to.deep.equal(['delivered', 'pending', 'delivered']);
-      expect((await outbox(store))[1]).to.deep.include({ output_status: 500 });
+      expect((await outbox(store))[0]?.error?.message).to.equal(
+        'the peer other refused the message: no  [2J  really',
+      );
     });
 
     it('given more bytes than a request may have, when they are sent, then in several requests, in order', async () => {
@@ -513,6 +531,31 @@ describe('the outbox sender', () => {
       gate.resolve();
       await eventually('it is delivered', async () => (await states())[0] === 'delivered');
     });
+  });
+
+  it('given a process that is killed in the middle of a delivery, when the next one starts, then the message is delivered', async () => {
+    const serving = await conclavePeer();
+    const peer = await sending.addPeer('other', other, urlOf(serving));
+    await sending.peers.setDialect(peer.id, 'conclave');
+    const [id] = await addMessages(store, peer, [{}]);
+    const never = Promise.withResolvers<Receipt[]>();
+    serving.engine.receive = () => never.promise;
+    const settings = JSON.stringify({ address: store.address, identity: own, leaseMilliseconds: 400 });
+    const script = fileURLToPath(new URL('./senderProcess.ts', import.meta.url));
+    const start = () => spawn(process.execPath, [script, settings], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const first = start();
+    await eventually('the first sends', () => serving.received.length === 1);
+    first.kill('SIGKILL');
+    await once(first, 'exit');
+    serving.engine.receive = async (messages) => messages.map((): Receipt => ({ outcome: 'duplicate' }));
+    never.resolve([{ outcome: 'accepted' }]);
+    expect(await states()).to.deep.equal(['pending']);
+    const second = start();
+    await eventually('the second delivers', async () => (await states())[0] === 'delivered');
+    second.kill('SIGKILL');
+    await once(second, 'exit');
+    expect(serving.received.map(({ messageId }) => messageId)).to.deep.equal([id, id]);
+    expect((await outbox(store))[0]).to.deep.include({ attempts: 2, output_status: 200 });
   });
 
   it('given a request under way, when the sender stops, then it waits for the answer and puts the rest back', async () => {

@@ -264,10 +264,18 @@ describe('the federation server', () => {
       const mixed = await postBatch([entry('a'), entry('b', { action: 7 })]);
       expect(mixed.status).to.equal(200);
       expect(mixed.json).to.have.nested.property('results[0].status', 503);
-      serving.engine.receive = async () => {
-        throw new Error('broken');
+    });
+
+    it('given a message that the engine fails on, when it comes with others, then the others are received all the same', async () => {
+      serving.engine.receive = async (messages) => {
+        if (messages.some(({ messageId }) => messageId === 'poison')) throw new Error('broken');
+        return messages.map((): Receipt => ({ outcome: 'accepted' }));
       };
-      expect((await postBatch([entry('a'), entry('b')])).status).to.equal(500);
+      const reply = await postBatch(['a', 'b', 'poison', 'c', 'd'].map((id) => entry(id)));
+      const { results } = reply.json as { results: { status: number }[] };
+      expect(results.map(({ status }) => status)).to.deep.equal([200, 200, 500, 200, 200]);
+      expect(serving.lines.filter(({ event }) => event === 'message_failed')).to.have.length(1);
+      expect(JSON.stringify(results)).not.to.include('broken');
     });
 
     it('given other methods, when they are tried, then 405 names the right one', async () => {

@@ -98,6 +98,8 @@ export class TestClock implements Clock {
 
 export interface TestStore {
   db: Knex;
+  /** For other processes. */
+  address: object;
   close(): Promise<void>;
 }
 
@@ -108,6 +110,7 @@ export async function openTestStore(): Promise<TestStore> {
   await migrate(pool.knex, await loadMigrations());
   return {
     db: pool.knex,
+    address: database.address,
     async close() {
       await pool.close();
       await database.drop();
