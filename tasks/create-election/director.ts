@@ -44,7 +44,7 @@ import {
 } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { demandElection } from '../election/trust.ts';
-import { judge } from './judgement.ts';
+import { judge, judgementInput } from './judgement.ts';
 import { dealingOutput, partyKeyOutput, verifiedPartyKeys } from './party-keys.ts';
 
 const creation = z.object({
@@ -68,7 +68,7 @@ export function directorDefinitions(services: ElectionServices): (DefinedTask | 
     defineTask({ ...local, action: 'return_election', input: session, retry }, (task, ctx) =>
       returnElection(services, task, ctx),
     ),
-    defineTask({ ...local, action: 'judge_complaints', input: session, retry }, (task, ctx) =>
+    defineTask({ ...local, action: 'judge_complaints', input: judgementInput, retry }, (task, ctx) =>
       judge(services, task, ctx),
     ),
     defineTask({ ...local, action: 'finish_election', input: session, retry }, (task, ctx) =>

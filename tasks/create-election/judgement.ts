@@ -22,14 +22,18 @@ export const confirmationOutput = z.union([
   z.object({ findings: z.array(finding).min(1).max(24) }),
 ]);
 
-const input = z.object({
+export const judgementInput = z.object({
   election_id: z.union([z.string(), z.number()]),
   session_id: z.string(),
   dealings: z.array(z.unknown()),
 });
 
-export async function judge(services: ElectionServices, task: TaskView, ctx: HandlerContext): Promise<void> {
-  const { election_id, session_id, dealings } = input.parse(task.input);
+export async function judge(
+  services: ElectionServices,
+  task: TaskView<z.infer<typeof judgementInput>>,
+  ctx: HandlerContext,
+): Promise<void> {
+  const { election_id, session_id, dealings } = task.input;
   const election = await demandElection(services, election_id);
   const authorities = await authoritiesOf(services.db, election.key);
   const session = (await sessionsOf(services.db, election.key)).find(

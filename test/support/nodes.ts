@@ -109,7 +109,10 @@ export class TestFederation {
   deliver(from: string, to: string): Promise<void> {
     const key = `${from}>${to}`;
     const next = (this.#delivering.get(key) ?? Promise.resolve()).then(() => this.#deliverNow(from, to));
-    this.#delivering.set(key, next.catch(() => {}));
+    this.#delivering.set(
+      key,
+      next.catch(() => {}),
+    );
     return next;
   }
 
@@ -127,7 +130,9 @@ export class TestFederation {
         this.delivered.push({ from, to, message, receipt: receipt! });
         if (copy === 0 && receipt!.outcome === 'rejected') await refuse(sender, message, receipt!);
       }
-      await knex.raw(`update messages set state = 'delivered' where seq = ? and state = 'pending'`, [message.seq]);
+      await knex.raw(`update messages set state = 'delivered' where seq = ? and state = 'pending'`, [
+        message.seq,
+      ]);
     }
   }
 
@@ -152,18 +157,18 @@ async function pending(knex: Knex, to: string, from: string): Promise<Sent[]> {
     [to],
   );
   return rows.map((row: Record<string, never>) => ({
-    seq: row['seq'],
+    seq: row.seq,
     peerId: from,
-    messageId: row['id'],
-    senderUrl: row['sender_url'],
-    queue: row['queue_name'],
-    action: row['action'],
-    taskId: row['task_id'],
-    data: row['input_data'],
-    infoText: row['info_text'],
-    pingbackDate: row['pingback_date'],
-    expirationDate: row['expiration_date'],
-    asyncData: row['async_data'],
+    messageId: row.id,
+    senderUrl: row.sender_url,
+    queue: row.queue_name,
+    action: row.action,
+    taskId: row.task_id,
+    data: row.input_data,
+    infoText: row.info_text,
+    pingbackDate: row.pingback_date,
+    expirationDate: row.expiration_date,
+    asyncData: row.async_data,
   }));
 }
 
