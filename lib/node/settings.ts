@@ -10,13 +10,12 @@ import type { z } from 'zod';
 import { ConclaveError, reasonOf } from '../errors.ts';
 import { parseJson } from '../protocol/json.ts';
 import type { DatabaseUrl } from '../store/database.ts';
+import { suggestion } from '../suggestion.ts';
 import { applyEnvironment, SETTINGS_FILE_VARIABLES, settingsJsonSchema } from './settings-environment.ts';
 import { PATH_SETTINGS, type RawSettings, SettingsSchema } from './settings-schema.ts';
 
 const DEFAULT_FILE = 'conclave.json';
 const MAX_SECRET_BYTES = 64 * 1024;
-/** A suggestion further away than this helps nobody. */
-const MAX_DISTANCE = 3;
 
 /** Validated settings with absolute paths, and where they came from. */
 export interface Settings extends RawSettings {
@@ -134,31 +133,6 @@ function keysAt(path: readonly PropertyKey[]): string[] {
   }
   const section = schema.properties === undefined ? schema.anyOf?.find((each) => each.properties) : schema;
   return Object.keys(section?.properties ?? {});
-}
-
-function suggestion(name: string, known: readonly string[]): string {
-  const ranked = known
-    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.distance - b.distance);
-  const [best] = ranked;
-  if (best !== undefined && best.distance <= Math.min(MAX_DISTANCE, Math.ceil(name.length / 2))) {
-    return `: did you mean ${best.candidate}?`;
-  }
-  return known.length > 0 && known.length <= 8 ? ` (known: ${known.join(', ')})` : '';
-}
-
-/** Levenshtein's distance: insertions, deletions and replacements of one character. */
-function editDistance(from: string, to: string): number {
-  let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= from.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= to.length; column++) {
-      const replaced = previous[column - 1]! + (from[row - 1] === to[column - 1] ? 0 : 1);
-      current.push(Math.min(replaced, previous[column]! + 1, current[column - 1]! + 1));
-    }
-    previous = current;
-  }
-  return previous.at(-1)!;
 }
 
 function resolvePaths(settings: RawSettings, folder: string): RawSettings {

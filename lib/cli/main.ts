@@ -1,0 +1,76 @@
+/**
+ * The command line: reads arguments, runs one command, answers with an exit code. The original's flags are options of
+ * the program itself (FQ-C1…C14, EO-52); what it never had are subcommands.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { suggestion } from '../suggestion.ts';
+import { VERSION } from '../version.ts';
+import { addInit } from './init.ts';
+import { EXIT, type ExitCode, report, UsageError } from './outcome.ts';
+import { addStart } from './start.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
+
+/**
+ * @param args without the program's own name
+ * @returns the exit code: 0, 1 (failure), 2 (usage)
+ */
+export async function main(
+  args: readonly string[],
+  terminal: Terminal = processTerminal(),
+): Promise<ExitCode> {
+  const outcome: { code: ExitCode } = { code: EXIT.ok };
+  // The original's spelling, which no option parser knows (FQ-C12).
+  const spelt = args.map((argument) => (argument === '-ll' ? '--log-level' : argument));
+  const program = buildProgram(terminal, (code) => {
+    outcome.code = code;
+  });
+  try {
+    await program.parseAsync(spelt, { from: 'user' });
+    return outcome.code;
+  } catch (thrown) {
+    // Commander has said what is wrong, or has shown the help that was asked for.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    return report(thrown, terminal, spelt.includes('--json'));
+  }
+}
+
+function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Command {
+  const program = new Command('conclave')
+    .description('Independent authorities run an election together: one node of them.')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('(conclave --help says more)')
+    .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.replace(/\n$/, '')),
+      writeErr: (text) => terminal.note(text.replace(/\n$/, '')),
+    })
+    .allowExcessArguments()
+    .option(
+      '--settings <file>',
+      'settings of the node (else CONCLAVE_SETTINGS, FRESTQ_SETTINGS, ./conclave.json)',
+    )
+    .option('--json', 'print JSON')
+    .addOption(
+      new Option('--log-level <level>', 'how much is logged; also -ll').choices(['debug', 'info', 'error']),
+    );
+  addInit(program, terminal, whole);
+  addStart(program, terminal, whole, ended);
+  program.action(() => {
+    const [unknown] = program.args;
+    if (unknown === undefined) {
+      terminal.out(program.helpInformation());
+      return;
+    }
+    const names = program.commands.map((command) => command.name());
+    throw new UsageError(`there is no command ${unknown}${suggestion(unknown, names)}`);
+  });
+  return program;
+}
+
+/** A whole number of an option. */
+export function whole(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return value;
+}

@@ -1,0 +1,26 @@
+/** The election workflows as a node runs them: their definitions, and what managers and operators may ask of them. */
+import { requestElection } from '../../tasks/create-election/request.ts';
+import { electionDefinitions } from '../../tasks/definitions.ts';
+import {
+  checkPrivateShare,
+  deletePrivateShare,
+  downloadPrivateShare,
+  restorePrivateShare,
+} from '../../tasks/election/private-shares.ts';
+import type { ElectionServices } from '../../tasks/election/services.ts';
+import { requestTally } from '../../tasks/tally/request.ts';
+import type { Workflows } from './node.ts';
+
+export function electionWorkflows(services: ElectionServices): Workflows {
+  return {
+    definitions: electionDefinitions(services),
+    elections: {
+      requestElection: (body) => requestElection(services, body),
+      requestTally: (body) => requestTally(services, body),
+      downloadPrivateShare: (electionId) => downloadPrivateShare(services, electionId),
+      checkPrivateShare: (electionId, key) => checkPrivateShare(services, electionId, key),
+      deletePrivateShare: (electionId, key) => deletePrivateShare(services, electionId, key),
+      restorePrivateShare: (electionId, key) => restorePrivateShare(services, electionId, key),
+    },
+  };
+}
