@@ -148,6 +148,13 @@ describe('The worker', () => {
     expect(steps).to.have.length(result.steps.length);
   });
 
+  it('given a recorded session, when traced, then the values come with their names', async () => {
+    const { ok, trace } = await worker.run('traceProofDirectory', recorded);
+    expect(ok).to.equal(true);
+    const recordedRho = '93735233130915162640564d02defe15975323234e0a7eec90ae3aefa26ff112';
+    expect(trace.find(([name]) => name === 'der.rho')).to.deep.equal(['der.rho', recordedRho]);
+  });
+
   it('given refused input, when run, then the promise rejects with the refusal and its reason', async () => {
     const error = await errorOf(worker.run('verifyProofDirectory', { ...recorded, protInfo: '<protocol>' }));
     expect(error).to.be.instanceOf(Refusal);

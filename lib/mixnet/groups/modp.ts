@@ -188,10 +188,9 @@ export class ModpGroup implements Group {
           `${what}: element ${i} is not a ${this.#leafWidth}-octet leaf below p`,
         );
       }
-      const value = tree.subarray(treeLength - this.stride);
-      this.#check(toBigInt(value), `${what}: element ${i}`);
-      bytes.set(value, i * this.stride);
+      bytes.set(tree.subarray(treeLength - this.stride), i * this.stride);
     }
+    this.checkElements(bytes, what);
     return vectorOf('elements', this.stride, bytes);
   }
 
@@ -283,6 +282,14 @@ export class ModpGroup implements Group {
 
   tracedArray(v: Elements): string {
     return `(${Array.from({ length: v.length }, (_, i) => this.tracedElement(v, i)).join(',')})`;
+  }
+
+  /** Refuses what is not between 1 and p - 1 or no quadratic residue. */
+  protected checkElements(bytes: Uint8Array, what: string): void {
+    for (let at = 0; at < bytes.length; at += this.stride) {
+      const value = toBigInt(bytes.subarray(at, at + this.stride));
+      this.#check(value, `${what}: element ${at / this.stride}`);
+    }
   }
 
   #check(value: bigint, what: string): void {

@@ -11,19 +11,21 @@ import { rfc3526group15, verificatum2048 } from './fixedModuli.ts';
 import type { Group } from './group.ts';
 import { KernelScalarRing } from './kernelScalarRing.ts';
 import { ModpGroup } from './modp.ts';
+import { largestKernelModulus, ModpKernelGroup } from './modpKernelGroup.ts';
 import { P256KernelGroup } from './p256KernelGroup.ts';
 
 export const groupNames = ['P-256', 'modp-2048', 'modp-3072'] as const;
 export type GroupName = (typeof groupNames)[number];
 
 const known = new Map<string, Group>();
+let executor: Executor | undefined;
 const bounds = { smallest: 2048, largest: 4096, descriptionLength: 20_000 };
 
 /** A group that elections may choose (D41). */
 export function groupByName(name: string): Group {
   switch (name) {
     case 'P-256':
-      return kept(name, () => new P256KernelGroup(new P256Kernel()));
+      return kept(name, () => new P256KernelGroup(new P256Kernel(executor)));
     case 'modp-2048':
       return modpGroup(verificatum2048.p, verificatum2048.g);
     case 'modp-3072':
@@ -93,13 +95,15 @@ export function modpGroup(p: bigint, g: bigint): Group {
     }
     const q = (p - 1n) / 2n;
     const ring = new KernelScalarRing(q, genericRing(fromBigInt(q, Math.ceil(bitLength(q) / 8))));
-    return new ModpGroup(p, g, ring);
+    if (bits > largestKernelModulus) return new ModpGroup(p, g, ring);
+    return new ModpKernelGroup(p, g, ring, executor);
   });
 }
 
-/** From now on P-256 is computed by this executor, e.g. a pool of threads. */
-export function useExecutor(executor: Executor): void {
-  known.set('P-256', new P256KernelGroup(new P256Kernel(executor)));
+/** Groups made from now on are computed by this executor, e.g. a pool of threads. */
+export function useExecutor(shared: Executor): void {
+  executor = shared;
+  known.clear();
 }
 
 function kept(key: string, make: () => Group): Group {

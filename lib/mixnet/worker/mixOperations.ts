@@ -193,6 +193,16 @@ export const mixOperations = {
       onStep: (step) => progress(step.title, ++steps / (8 + 6 * info.nopart)),
     });
   },
+
+  /** The same with every intermediate value, by name, in the notation of `vmnv -t`. */
+  traceProofDirectory(parameters: { protInfo: string; directory: string }): VerificationResult & {
+    readonly trace: readonly (readonly [name: string, value: string])[];
+  } {
+    const { info, files } = openDirectory(parameters);
+    const trace: [string, string][] = [];
+    const result = verifyProofDirectory(files, info, { observe: (name, value) => trace.push([name, value]) });
+    return { ...result, trace };
+  },
 };
 
 function shareOf(session: MixSession, party: number, stored: StoredShare): Scalars {
