@@ -6,7 +6,15 @@ import type { LaneLimits } from '../../lib/protocol/lane.ts';
 import { type Peer, PeerDirectory } from '../../lib/protocol/peers.ts';
 import { OutboxSender } from '../../lib/protocol/sender.ts';
 import type { UndeliverableMessage } from '../../lib/protocol/settlement.ts';
-import { type LogLine, recordingLog, TestClock, type TestIdentity, type TestStore } from './support.ts';
+import { type Serving, serve } from './serving.ts';
+import {
+  type LogLine,
+  openTestStore,
+  recordingLog,
+  TestClock,
+  type TestIdentity,
+  type TestStore,
+} from './support.ts';
 
 export interface Sending {
   clock: TestClock;
@@ -128,3 +136,59 @@ export async function outbox({ db }: TestStore): Promise<MessageState[]> {
   );
   return rows;
 }
+
+/** The scene of the sender's tests; its parts are there while a test runs. */
+export interface Scene {
+  readonly store: TestStore;
+  readonly sending: Sending;
+  /** Closes something when the test is over. */
+  later<Closable extends { close(): Promise<unknown> }>(closable: Closable): Closable;
+  states(): Promise<string[]>;
+  peerRow(id: string): Promise<Peer>;
+  /** A Conclave node that knows the certificate of the sender. */
+  conclavePeer(): Promise<Serving>;
+}
+
+/** Sets the scene with mocha's hooks: one database, emptied for every test, and a sender that is ours. */
+export function setScene(own: TestIdentity, other: TestIdentity): Scene {
+  let store: TestStore;
+  let sending: Sending;
+  const cleanUp: (() => Promise<unknown>)[] = [];
+  before(async () => {
+    store = await openTestStore();
+  });
+  after(() => store.close());
+  beforeEach(async () => {
+    await store.db.raw('delete from peers; delete from messages');
+    sending = await startSending(store, own);
+    cleanUp.push(() => sending.close());
+  });
+  afterEach(async () => {
+    for (const clean of cleanUp.splice(0).reverse()) await clean();
+  });
+  const scene: Scene = {
+    get store() {
+      return store;
+    },
+    get sending() {
+      return sending;
+    },
+    later(closable) {
+      cleanUp.push(() => closable.close());
+      return closable;
+    },
+    states: async () => (await outbox(store)).map(({ state }) => state),
+    async peerRow(id) {
+      await sending.peers.refresh();
+      return sending.peers.byId(id)!;
+    },
+    async conclavePeer() {
+      const serving = scene.later(await serve(other));
+      serving.peers.add('us', own);
+      return serving;
+    },
+  };
+  return scene;
+}
+
+export const urlOf = ({ port }: { port: number }): string => `https://127.0.0.1:${port}/api/queues`;
