@@ -95,8 +95,9 @@ export class KernelPool implements Executor {
       Atomics.store(control, NEXT, NO_MORE);
     }
     this.#wait();
+    const complaints = Atomics.load(control, FAILED) === 0 ? '' : this.#complaints();
     if (own !== null) throw own;
-    if (Atomics.load(control, FAILED) !== 0) throw new Error(`a kernel thread failed: ${this.#complaints()}`);
+    if (complaints !== '') throw new Error(`a kernel thread failed: ${complaints}`);
   }
 
   share(octets: Uint8Array): Uint8Array {

@@ -38,10 +38,13 @@ export function planMultiScalar(terms: number, bits: number, threads: number): M
   return { width, windows, chunk, chunks, windowsPerRange, ranges };
 }
 
-/** Every range reads its chunk's terms anew and sums its buckets by itself, which few terms are not worth. */
+/**
+ * Every range reads its chunk's terms anew and sums its buckets by itself, which few terms are not worth; more ranges
+ * than threads let a thread that is disturbed leave work to the others.
+ */
 function rangesWanted(terms: number, chunks: number, threads: number): number {
   if (threads === 1 || terms < 64) return 1;
-  if (chunks === 1) return threads;
+  if (chunks === 1) return terms < 8192 ? threads : 2 * threads;
   return Math.ceil((4 * threads) / chunks);
 }
 
