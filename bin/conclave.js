@@ -9,8 +9,8 @@ const NEEDED = 24;
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
-  const published = at('dist/lib/cli/main.js');
-  const { main } = await import(existsSync(published) ? published : at('lib/cli/main.ts'));
+  const sources = at('lib/cli/main.ts');
+  const { main } = await import(existsSync(sources) ? sources : at('dist/lib/cli/main.js'));
   process.exitCode = await main(process.argv.slice(2));
 } else {
   const node = at('node_modules/.bin/node');

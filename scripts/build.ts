@@ -25,7 +25,8 @@ function compile(): void {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
     cwd: ROOT,
-    stdio: 'inherit',
+    // Standard output belongs to npm, which prints the archive's name.
+    stdio: ['ignore', 2, 2],
   });
   if (status !== 0) throw new Error('the sources do not compile: see the messages above');
 }
