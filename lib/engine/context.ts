@@ -164,7 +164,7 @@ export function createContext(parts: ContextParts): CreatedContext {
     },
     addToParent(...trees) {
       if (task.parentId === null) throw new ConclaveError('invalid_tree', { reason: 'a root has no parent' });
-      requests.parentNodes.push(...trees.map((tree) => resolve(tree, resolver)));
+      ask().parentNodes.push(...trees.map((tree) => resolve(tree, resolver)));
     },
     setOutput(output) {
       ask().output = output;

@@ -193,13 +193,23 @@ export class Engine {
       signal?.throwIfAborted();
       const wake = this.#nextEnd(taskId, signal);
       try {
-        const task = await this.store.task(taskId);
+        const task = await this.#look(taskId);
         if (task === undefined) throw new ConclaveError('task_not_found', { taskId });
-        if (hasEnded(task)) return task;
+        if (task !== 'unknown' && hasEnded(task)) return task;
         await wake.promise;
       } finally {
         wake.forget();
       }
+    }
+  }
+
+  /** While the database is away nobody knows; who waits goes on waiting. */
+  async #look(taskId: string): Promise<Task | undefined | 'unknown'> {
+    try {
+      return await this.store.task(taskId);
+    } catch (thrown) {
+      if (!this.store.isPassing(thrown)) throw thrown;
+      return 'unknown';
     }
   }
 

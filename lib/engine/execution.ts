@@ -35,6 +35,7 @@ export async function execute(parts: ExecutionParts): Promise<Executed> {
     if (!isJson(requests.output) || !isJson(requests.parentOutput))
       throw new TypeError('the output of a task must be JSON');
     await checkEdited(requests.inputs, parts);
+    await checkParent(requests.parentNodes, parts);
     return { event, transaction: requests.transaction };
   } catch (thrown) {
     // What was thrown first counts.
@@ -156,6 +157,14 @@ function parseInput(task: Task, { definition }: DefinedTask): unknown {
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'input'}: ${message}`);
   throw new ConclaveError('invalid_input', { action: definition.action, problems });
+}
+
+/** Steps for a parent that takes none must not get lost without a word. */
+async function checkParent(nodes: Requests['parentNodes'], { task, store }: ExecutionParts): Promise<void> {
+  if (nodes.length === 0) return;
+  const parent = await store.task(task.parentId!);
+  if (parent?.type === 'synchronized')
+    throw new ConclaveError('invalid_tree', { reason: 'a synchronized task takes no further subtasks' });
 }
 
 /** The input may be what is wrong: then the error handler sees it as it came. */

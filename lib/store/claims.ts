@@ -86,7 +86,7 @@ export async function ready(db: Knex, queues: readonly string[], now: Date): Pro
 export async function waiting(db: Knex, queue: string, limit: number): Promise<number> {
   const { rows } = await db.raw<{ rows: { waiting: string }[] }>(
     `select count(*) as waiting from (
-       select 1 from tasks where job_queue = ? and job is not null and worker_id is null limit ?) as some`,
+       select 1 from tasks where job_queue = ? and job is not null and worker_id is null limit ?) as counted`,
     [queue, limit],
   );
   return Number(rows[0]!.waiting);

@@ -1,14 +1,22 @@
 import { expect } from 'chai';
 import { z } from 'zod';
+import type { HandlerContext } from '../../lib/engine/context.ts';
 import { defineContainer, defineTask, TaskError } from '../../lib/engine/definitions.ts';
 import type { Json } from '../../lib/engine/model.ts';
-import { external, parallel, sequential, simple } from '../../lib/engine/tree.ts';
+import { external, parallel, sequential, simple, synchronized } from '../../lib/engine/tree.ts';
 import { TestFederation, until } from '../support/nodes.ts';
 
 describe('engine: flow of task trees', () => {
   const ran: string[] = [];
   const queue = 'say_queue';
   const note = (name: string) => void ran.push(name);
+  const goOn = (ctx: HandlerContext) => {
+    ctx.recover();
+    ctx.add(
+      simple({ queue, action: 'echo', data: 'instead' }),
+      simple({ queue, action: 'echo', data: 'then' }),
+    );
+  };
   const definitions = (node: string) => [
     defineTask({ queue, action: 'hello', input: z.object({ username: z.string() }) }, (task) => {
       note(`${node}:hello ${task.input.username}`);
@@ -55,6 +63,16 @@ describe('engine: flow of task trees', () => {
       if (task.attempt < 2) throw new Error('not yet');
       return task.attempt;
     }),
+    defineTask(
+      { queue, action: 'go_on' },
+      (_task, ctx) =>
+        ctx.add(simple({ queue, action: 'fail' }), simple({ queue, action: 'echo', data: 'never' })),
+      { handleError: (_task, _error, ctx) => goOn(ctx) },
+    ),
+    defineTask<number>({ queue, action: 'step' }, (task, ctx) => {
+      if (task.input > 0) ctx.addToParent(simple({ queue, action: 'step', data: task.input - 1 }));
+    }),
+    defineContainer({ name: 'going on', handleError: (_task, _error, ctx) => goOn(ctx) }),
     defineContainer({
       name: 'tolerant',
       handleError: (_task, error, ctx) => ctx.recover({ tolerated: error.code }),
@@ -196,6 +214,30 @@ describe('engine: flow of task trees', () => {
       .catch((error) => error);
     expect(undefinedAction).to.include({ code: 'invalid_tree' });
     expect((await a().tasks()).length).to.equal(before);
+  });
+
+  it('a recovered task goes on with what its error handler added, and with nothing that had not started', async () => {
+    const task = await run(simple({ queue, action: 'go_on' }));
+    expect(task).to.include({ status: 'finished' });
+    const children = await a().engine.store.childrenOf(task.id);
+    expect(children.map(({ status }) => status)).to.deep.equal(['error', 'error', 'finished', 'finished']);
+    expect(ran).to.deep.equal(['a:fail', 'a:echo "instead"', 'a:echo "then"']);
+  });
+
+  it('a parallel task that recovered goes on too, while earlier children still run', async () => {
+    const open = external({ label: 'still open' });
+    const task = await run(parallel([open, simple({ queue, action: 'fail' })], { handler: 'going on' }));
+    expect(task.status).to.equal('finished');
+    const [first] = await a().engine.store.childrenOf(task.id);
+    await a().engine.finishExternal(first!.id, null);
+    expect(ran).to.deep.equal(['a:fail', 'a:echo "instead"', 'a:echo "then"']);
+  });
+
+  it('a step adds the next steps of its sequence, and to a synchronized parent none without a word', async () => {
+    const task = await run(sequential([simple({ queue, action: 'step', data: 2 })]));
+    expect(task).to.include({ status: 'finished', children: 3, childrenFinished: 3 });
+    const refused = await run(synchronized([simple({ queue, action: 'step', data: 1 })]));
+    expect(refused.error!.message).to.contain('takes no further subtasks');
   });
 
   it('subtasks are added to a running task at its end (FQ-T7)', async () => {
