@@ -11,9 +11,11 @@ import {
   type Operand,
   type P256Job,
   POINT_OCTETS,
+  SCALAR_LIMBS,
   SCALAR_OCTETS,
   UNIT,
 } from './p256Job.ts';
+import { RingKernel } from './ringKernel.ts';
 import { Arena, loadModule } from './wasmModule.ts';
 
 /** A point as the kernel keeps it. */
@@ -29,11 +31,14 @@ type Range = Readonly<{ from: number; count: number }>;
 export class P256Engine {
   readonly exports: P256Exports;
   readonly arena: Arena;
+  /** Z_q for the curve's order, by this instance. */
+  readonly ring: RingKernel;
   readonly #tables = new Map<number, number>();
 
   constructor(module: WebAssembly.Module = loadModule('p256')) {
     this.exports = new WebAssembly.Instance(module).exports as unknown as P256Exports;
     this.arena = new Arena(this.exports.memory, this.exports.heapBase());
+    this.ring = new RingKernel(this.exports, this.arena, SCALAR_OCTETS, SCALAR_LIMBS);
   }
 
   run(job: P256Job, unit: number): void {
@@ -68,6 +73,9 @@ export class P256Engine {
         break;
       case 'lift':
         this.#lift(job, range);
+        break;
+      default:
+        this.#ring(job, range, unit);
         break;
     }
   }
@@ -231,6 +239,30 @@ export class P256Engine {
     this.exports.liftCandidates(out, candidates, job.width, good, range.count);
     job.good.set(this.arena.view(good, range.count), range.from);
     this.#writePoints(job.out, out, range);
+  }
+
+  #ring(job: Job<'ring' | 'ringInner' | 'ringReduce'>, { from, count }: Range, unit: number): void {
+    const { ring } = this;
+    const part = (octets: Uint8Array, size = SCALAR_OCTETS) => slice(octets, size, from, count);
+    if (job.op === 'ringInner') {
+      job.out.set(ring.innerProduct(part(job.a), part(job.b)), unit * SCALAR_OCTETS);
+      return;
+    }
+    job.out.set(
+      job.op === 'ringReduce'
+        ? ring.reduce(part(job.wide, job.width), job.width)
+        : this.#elementwise(job, part),
+      from * SCALAR_OCTETS,
+    );
+  }
+
+  #elementwise(job: Job<'ring'>, part: (octets: Uint8Array) => Uint8Array): Uint8Array {
+    const { ring } = this;
+    const [a, b, c] = job.operands.map(({ octets, single }) => (single ? octets : part(octets)));
+    if (a === undefined || b === undefined) throw new Error('a ring operation has two operands or three');
+    if (job.operation !== 'multiplyAdd') return ring[job.operation](a, b);
+    if (c === undefined) throw new Error('multiplyAdd has three operands');
+    return ring.multiplyAdd(a, b, c);
   }
 }
 

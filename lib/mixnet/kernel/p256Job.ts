@@ -7,6 +7,8 @@
 
 export const POINT_OCTETS = 64;
 export const SCALAR_OCTETS = 32;
+/** 32-bit words of a scalar inside the kernel. */
+export const SCALAR_LIMBS = 9;
 export const COMPRESSED_OCTETS = 33;
 /** The longest candidate for a generator. */
 export const CANDIDATE_OCTETS = 64;
@@ -16,6 +18,9 @@ export type FixedBaseTable = Readonly<{ id: number; width: number; bits: number;
 
 /** A list, or a single element that stands for a list of equal ones. */
 export type Operand = Readonly<{ octets: Uint8Array; single: boolean }>;
+
+/** What `RingKernel` does item by item. */
+export type SharedRingOperation = 'add' | 'subtract' | 'multiply' | 'multiplyAdd';
 
 export type P256Job =
   /** Item by item. */
@@ -44,7 +49,12 @@ export type P256Job =
   /** `firstBad`: for each unit the index in the whole list of the first bad point, or -1. */
   | Readonly<{ op: 'check'; points: Uint8Array; firstBad: Int32Array }>
   | Readonly<{ op: 'decompress'; compressed: Uint8Array; out: Uint8Array; good: Uint8Array }>
-  | Readonly<{ op: 'lift'; candidates: Uint8Array; width: number; out: Uint8Array; good: Uint8Array }>;
+  | Readonly<{ op: 'lift'; candidates: Uint8Array; width: number; out: Uint8Array; good: Uint8Array }>
+  /** Two operands, or the three of `multiplyAdd`. */
+  | Readonly<{ op: 'ring'; operation: SharedRingOperation; operands: readonly Operand[]; out: Uint8Array }>
+  /** One partial sum for each unit. */
+  | Readonly<{ op: 'ringInner'; a: Uint8Array; b: Uint8Array; out: Uint8Array }>
+  | Readonly<{ op: 'ringReduce'; wide: Uint8Array; width: number; out: Uint8Array }>;
 
 /**
  * How a multi-scalar multiplication is cut: terms into chunks, windows of `width` bits into ranges. Unit u is chunk
@@ -69,6 +79,9 @@ export const UNIT = {
   check: 4096,
   decompress: 1024,
   lift: 1024,
+  ring: 8192,
+  ringInner: 8192,
+  ringReduce: 8192,
 } as const satisfies Record<Exclude<P256Job['op'], 'multiScalar'>, number>;
 
 /** Number of elements a job is about. */
@@ -81,6 +94,11 @@ export function jobSize(job: Exclude<P256Job, { op: 'multiScalar' }>): number {
     case 'decompress':
     case 'lift':
       return job.out.length / POINT_OCTETS;
+    case 'ring':
+    case 'ringReduce':
+      return job.out.length / SCALAR_OCTETS;
+    case 'ringInner':
+      return job.a.length / SCALAR_OCTETS;
     case 'check':
     case 'total':
       return job.points.length / POINT_OCTETS;

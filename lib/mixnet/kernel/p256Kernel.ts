@@ -20,10 +20,10 @@ import {
   SCALAR_OCTETS,
   UNIT,
 } from './p256Job.ts';
-import { RingKernel } from './ringKernel.ts';
+import type { RingKernel } from './ringKernel.ts';
+import { SharedRing } from './sharedRing.ts';
 
 const SCALAR_BITS = 256;
-const SCALAR_LIMBS = 9;
 /** Tables kept for bases that recur: the generator, h_0, public keys. */
 const TABLES = 6;
 let nextTable = 1;
@@ -32,15 +32,14 @@ export type FixedBaseTerm = Readonly<{ base: Uint8Array; scalars: Uint8Array }>;
 
 export class P256Kernel {
   readonly executor: Executor;
-  /** Arithmetic modulo the order, on the calling thread. */
+  /** Arithmetic modulo the order. */
   readonly ring: RingKernel;
   /** By base, least recently used first. */
   readonly #tables = new Map<string, FixedBaseTable>();
 
   constructor(executor: Executor = new InlineExecutor()) {
     this.executor = executor;
-    const { exports, arena } = executor.engines.p256;
-    this.ring = new RingKernel(exports, arena, SCALAR_OCTETS, SCALAR_LIMBS);
+    this.ring = new SharedRing(executor);
   }
 
   /** a_i + b_i. */

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { KernelPool } from '../../../lib/mixnet/kernel/kernelPool.ts';
 import { ModpKernel } from '../../../lib/mixnet/kernel/modpKernel.ts';
 import { P256Kernel } from '../../../lib/mixnet/kernel/p256Kernel.ts';
-import { integerOctets, lines, list, Point, pointOctets, randomScalar } from './oracle.ts';
+import { integerOctets, integers, lines, list, Point, pointOctets, randomScalar } from './oracle.ts';
 
 export type Outcome = { error: string; again: string } | Record<string, boolean>;
 
@@ -34,8 +34,11 @@ function compare(threads: number): Record<string, boolean> {
   }
   const bad = points.slice();
   bad[64 * 8888]! ^= 1;
-  const same = (work: (kernel: P256Kernel) => Uint8Array): boolean => {
-    const [expected, actual] = [lines(work(one)), lines(work(many))];
+  const before = scalars.slice();
+  const reversed = integerOctets(integers(scalars).reverse());
+  const one32 = scalars.subarray(64, 96);
+  const same = (work: (kernel: P256Kernel) => Uint8Array, width = 64): boolean => {
+    const [expected, actual] = [lines(work(one), width), lines(work(many), width)];
     return expected.length === actual.length && expected.every((line, i) => line === actual[i]);
   };
   return {
@@ -50,6 +53,17 @@ function compare(threads: number): Record<string, boolean> {
     powers: same((kernel) => kernel.power(some, scalars.subarray(0, 32 * 600))),
     decompress: same((kernel) => kernel.decompress(compressed).points),
     lift: same((kernel) => kernel.lift(points).points),
+    ringAdd: same(({ ring }) => ring.add(scalars, reversed), 32),
+    ringSubtract: same(({ ring }) => ring.subtract(one32, scalars), 32),
+    ringMultiply: same(({ ring }) => ring.multiply(scalars, reversed), 32),
+    ringMultiplyAdd: same(({ ring }) => ring.multiplyAdd(scalars, one32, reversed), 32),
+    ringInner: same(({ ring }) => ring.innerProduct(scalars, reversed), 32),
+    ringReduce: same(({ ring }) => ring.reduce(points, 64), 32),
+    ringNarrow: same(({ ring }) => ring.reduce(points.subarray(0, 9000 * 17), 17), 32),
+    ringLengths:
+      caught(() => many.ring.add(scalars, scalars.subarray(64))).includes('different lengths') &&
+      caught(() => many.ring.multiply(scalars, new Uint8Array(33))).includes('33 octets'),
+    unchanged: Buffer.compare(scalars, before) === 0,
     check: many.firstInvalid(points) === -1 && many.firstInvalid(bad) === 8888,
     tooLong: caught(() => many.multiScalar(points, scalars, 128)).includes('128'),
   };
