@@ -125,6 +125,8 @@ export async function up(knex: Knex): Promise<void> {
     create index messages_id on messages (id);
     -- outbox: what is to be delivered to a peer, in order
     create index messages_outbox on messages (peer_id, seq) where state = 'pending';
+    -- overdueMessages: what has passed its deadline
+    create index messages_deadline on messages (deadline) where state = 'pending' and deadline is not null;
     -- withdraw: the undelivered messages of a task; and the messages of a task
     create index messages_task on messages (task_id) where task_id is not null;
     -- --messages: newest first
