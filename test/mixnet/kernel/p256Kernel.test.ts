@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { P256Kernel } from '../../../lib/mixnet/kernel/p256Kernel.ts';
 import {
   integerOctets,
+  integers,
   lines,
   list,
   ORDER,
@@ -219,6 +220,17 @@ describe('P-256 kernel', () => {
       const bases = kernel.fixedBase(pointOctets(Point.BASE), integerOctets(logarithms));
       const exponent = logarithms.reduce((total, s, i) => total + s * ks[i]!, 0n);
       expectPoints(kernel.multiScalar(bases, integerOctets(ks)), [times(Point.BASE, exponent)]);
+    });
+
+    it('given more terms than one chunk takes, equals the one exponent', () => {
+      const count = 65_537;
+      const logarithms = kernel.ring.runningProducts(
+        integerOctets(list(count, (i) => BigInt(i) + 2n ** 200n)),
+      );
+      const ks = kernel.ring.multiply(logarithms, integerOctets([randomScalar()]));
+      const bases = kernel.fixedBase(pointOctets(Point.BASE), logarithms);
+      const [exponent] = integers(kernel.ring.innerProduct(logarithms, ks));
+      expectPoints(kernel.multiScalar(bases, ks), [times(Point.BASE, exponent!)]);
     });
 
     it('given one point a thousand times, equals the sum of the scalars', () => {
