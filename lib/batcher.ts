@@ -10,6 +10,8 @@ export interface BatcherOptions {
   max: number;
   /** The most batches under way at a time. */
   parallel: number;
+  /** Calls at the end of the current turn of the event loop. Default: the system's (`setImmediate`). */
+  soon?: (call: () => void) => void;
 }
 
 interface Waiting<In, Out> {
@@ -22,12 +24,13 @@ export class Batcher<In, Out> {
   readonly #run: (items: In[]) => Promise<Out[]>;
   readonly #max: number;
   readonly #parallel: number;
+  readonly #soon: (call: () => void) => void;
   #waiting: Waiting<In, Out>[] = [];
   #underWay = 0;
   #scheduled = false;
   #idleListeners: (() => void)[] = [];
 
-  constructor(run: (items: In[]) => Promise<Out[]>, { max, parallel }: BatcherOptions) {
+  constructor(run: (items: In[]) => Promise<Out[]>, { max, parallel, soon = setImmediate }: BatcherOptions) {
     if (!Number.isSafeInteger(max) || max < 1)
       throw new RangeError(`max must be a positive integer, not ${max}`);
     if (!Number.isSafeInteger(parallel) || parallel < 1) {
@@ -36,6 +39,7 @@ export class Batcher<In, Out> {
     this.#run = run;
     this.#max = max;
     this.#parallel = parallel;
+    this.#soon = soon;
   }
 
   /** How many items wait for a batch of theirs to start. */
@@ -63,7 +67,7 @@ export class Batcher<In, Out> {
     if (this.#scheduled || this.#underWay >= this.#parallel) return;
     this.#scheduled = true;
     // setImmediate, not a microtask: what else this turn of the event loop has read from its sockets joins the batch.
-    setImmediate(() => {
+    this.#soon(() => {
       this.#scheduled = false;
       this.#startBatches();
     });

@@ -50,7 +50,11 @@ export class Applier {
 
   constructor(options: ApplierOptions) {
     this.#options = options;
-    this.#batches = new Batcher((inputs) => this.#together(inputs), { max: MAX_BATCH, parallel: 2 });
+    this.#batches = new Batcher((inputs) => this.#together(inputs), {
+      max: MAX_BATCH,
+      parallel: 2,
+      soon: (call) => options.clock.soon(call),
+    });
   }
 
   /** Applies one input; it is durable when the promise resolves. */

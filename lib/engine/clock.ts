@@ -3,6 +3,8 @@ export interface Clock {
   now(): Date;
   /** Calls back once, after so many milliseconds; the answer cancels. */
   after(milliseconds: number, call: () => void): () => void;
+  /** Calls back at the end of the current turn of the event loop. */
+  soon(call: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -10,5 +12,8 @@ export const systemClock: Clock = {
   after(milliseconds, call) {
     const timer = setTimeout(call, milliseconds);
     return () => clearTimeout(timer);
+  },
+  soon(call) {
+    setImmediate(call);
   },
 };

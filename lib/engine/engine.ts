@@ -2,9 +2,9 @@
  * The engine: what workflow authors, the federation and the command line call. Composes the applier, the worker and
  * the pulse over one store; holds no state of its own that matters (D10).
  */
-import { randomUUID } from 'node:crypto';
 import { ConclaveError, ERROR_CODES, type ErrorCode, type Failure, reasonOf } from '../errors.ts';
 import { Applier } from './applier.ts';
+import { type Chance, systemChance } from './chance.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { HandlerLog } from './context.ts';
 import type { QueueOptions, Registry } from './definitions.ts';
@@ -29,6 +29,7 @@ export interface EngineOptions {
   node: { name: string; url: string };
   log: HandlerLog;
   clock?: Clock;
+  chance?: Chance;
   queues?: Readonly<Record<string, QueueOptions>>;
   /** Jobs at a time in this process. Default 200. */
   capacity?: number;
@@ -65,7 +66,8 @@ export class Engine {
   #listening: { close(): Promise<void> } | null = null;
 
   constructor(options: EngineOptions) {
-    const { store, registry, node, peers, log, clock = systemClock, queues = {} } = options;
+    const { store, registry, node, peers, log, queues = {} } = options;
+    const { clock = systemClock, chance = systemChance } = options;
     this.#options = options;
     this.store = store;
     this.registry = registry;
@@ -75,14 +77,14 @@ export class Engine {
       peerIdOf: (url) => (url === node.url ? null : peers.idByUrl(url)),
       isDefined: (queue, action) => registry.task(queue, action) !== undefined,
       isContainerHandler: (name) => registry.container(name) !== undefined,
-      newId: randomUUID,
+      newId: chance.newId,
     };
     const { reservationTimeout = 60 } = options;
     this.#applier = new Applier({
       store,
       registry,
       clock,
-      context: { node, newId: randomUUID, dialect: (id) => peers.dialect(id), reservationTimeout },
+      context: { node, newId: chance.newId, dialect: (id) => peers.dialect(id), reservationTimeout },
       room: async (queue) => {
         const most = queues[queue]?.maxWaiting;
         return most === undefined ? Number.POSITIVE_INFINITY : most - (await store.waiting(queue, most));
@@ -95,6 +97,7 @@ export class Engine {
       registry,
       resolver: this.#resolver,
       clock,
+      chance,
       log,
       node,
       name: options.workerName ?? node.name,

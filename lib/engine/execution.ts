@@ -3,6 +3,7 @@
  * end (D14). Knows nothing of claims and leases.
  */
 import { ConclaveError, reasonOf } from '../errors.ts';
+import type { Chance } from './chance.ts';
 import type { ContextParts, TaskView } from './context.ts';
 import { createContext, type HandlerContext, type Requests, viewOf } from './context.ts';
 import { type DefinedContainer, type DefinedTask, failureOf, type Registry } from './definitions.ts';
@@ -20,6 +21,7 @@ export interface Executed {
 
 export interface ExecutionParts extends Omit<ContextParts, 'files'> {
   registry: Registry;
+  chance: Chance;
   /** Fetches the bulk data that the task names; answers with paths by name (D17). */
   fetchAsyncData(task: Task, signal: AbortSignal): Promise<Map<string, string>>;
 }
@@ -43,7 +45,7 @@ export async function execute(parts: ExecutionParts): Promise<Executed> {
     const interrupted = await wasInterrupted(thrown, requests, parts.store);
     await requests.transaction?.rollback();
     const { failure, final } = failureOf(thrown, nameOf(task, registry), parts.node.name);
-    const event = { type: 'handler_failed', failure, final, chance: Math.random() } as const;
+    const event = { type: 'handler_failed', failure, final, chance: parts.chance.random() } as const;
     return {
       event,
       transaction: undefined,

@@ -4,9 +4,9 @@
  * let go, and tasks that nobody works on (the answer to a claim or a report got lost) are offered again. And it offers
  * the tasks of workers whose leases lapsed.
  */
-import { randomUUID } from 'node:crypto';
 import { reasonOf } from '../errors.ts';
 import type { Applier } from './applier.ts';
+import type { Chance } from './chance.ts';
 import type { Clock } from './clock.ts';
 import type { HandlerLog } from './context.ts';
 import type { EngineStore, Holding } from './store.ts';
@@ -15,6 +15,7 @@ export interface LeaseOptions {
   store: EngineStore;
   applier: Applier;
   clock: Clock;
+  chance: Chance;
   log: HandlerLog;
   /** Tells this process from others, for operators; see `isDead`. */
   name: string;
@@ -31,13 +32,14 @@ export interface LeaseOptions {
 
 export class Lease {
   readonly #options: LeaseOptions;
-  #id = randomUUID();
+  #id: string;
   #renewing: Promise<void> | undefined;
   #cancel: () => void = () => {};
   #stopped = false;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
+    this.#id = options.chance.newId();
   }
 
   /** Under which claims are made. Another one after the lease lapsed. */
@@ -83,7 +85,7 @@ export class Lease {
       if (!(await store.renewLease(this.#id, seconds))) {
         log.warn({ worker: this.#id }, 'the lease had lapsed; others may have taken the tasks over');
         lost(held().map(({ id }) => id));
-        this.#id = randomUUID();
+        this.#id = this.#options.chance.newId();
         await store.registerWorker(this.#id, name, seconds);
       }
       await this.#compare();

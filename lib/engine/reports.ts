@@ -5,6 +5,7 @@
 import { Batcher } from '../batcher.ts';
 import { ConclaveError, type Failure, reasonOf } from '../errors.ts';
 import type { Applier } from './applier.ts';
+import type { Chance } from './chance.ts';
 import type { Clock } from './clock.ts';
 import type { HandlerLog } from './context.ts';
 import type { Event } from './events.ts';
@@ -16,6 +17,7 @@ export interface ReportsOptions {
   store: EngineStore;
   applier: Applier;
   clock: Clock;
+  chance: Chance;
   log: HandlerLog;
   node: { name: string };
   committed(hints: Hints): void;
@@ -38,7 +40,11 @@ export class Reports {
       const written = new Set(await options.store.reportProgress(reports));
       return reports.map(({ id }) => written.has(id));
     };
-    this.#progress = new Batcher(store, { max: 500, parallel: 1 });
+    this.#progress = new Batcher(store, {
+      max: 500,
+      parallel: 1,
+      soon: (call) => options.clock.soon(call),
+    });
   }
 
   /** Reports the end of a job. A database that is away does not cost the work that was done. Never rejects. */
@@ -133,7 +139,12 @@ export class Reports {
       const message = `the handler's transaction failed: ${reasonOf(thrown)}`;
       const failure: Failure = { code: 'handler_error', message, node: node.name };
       log.warn({ failure }, 'a handler failed');
-      const failed = { type: 'handler_failed', failure, final: false, chance: Math.random() } as const;
+      const failed = {
+        type: 'handler_failed',
+        failure,
+        final: false,
+        chance: this.#options.chance.random(),
+      } as const;
       await this.apply(task, failed, signal, log);
     }
   }

@@ -11,6 +11,7 @@
  */
 import { reasonOf } from '../errors.ts';
 import type { Applier } from './applier.ts';
+import type { Chance } from './chance.ts';
 import type { Clock } from './clock.ts';
 import type { HandlerLog } from './context.ts';
 import { DEFAULT_QUEUE, type QueueOptions, type Registry } from './definitions.ts';
@@ -27,6 +28,7 @@ export interface WorkerOptions {
   registry: Registry;
   resolver: Resolver;
   clock: Clock;
+  chance: Chance;
   log: HandlerLog;
   node: { name: string; url: string };
   /** Tells this process from others, for operators; see `isDead`. */
@@ -181,12 +183,12 @@ export class Worker {
   }
 
   async #run({ task, abort: { signal } }: Held): Promise<void> {
-    const { store, registry, resolver, node, clock, fetchAsyncData } = this.#options;
+    const { store, registry, resolver, node, clock, chance, fetchAsyncData } = this.#options;
     const log = this.#taskLog(task);
     try {
       const reportProgress = this.#reports.progressOf(task);
       const now = clock.now();
-      const parts = { task, store, registry, resolver, signal, log, node, now, fetchAsyncData };
+      const parts = { task, store, registry, resolver, signal, log, node, now, chance, fetchAsyncData };
       await this.#ended(task, await execute({ ...parts, reportProgress }), signal, log);
     } catch (thrown) {
       log.error({ reason: reasonOf(thrown) }, 'a job could not be brought to its end; it is offered again');

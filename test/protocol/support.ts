@@ -67,6 +67,7 @@ export function recordingLog(): { log: Log; lines: LogLine[] } {
 
 /** A clock that stands still until a test turns it. */
 export class TestClock implements Clock {
+  readonly soon = setImmediate;
   #now = Date.UTC(2030, 0, 1);
   #timers: { at: number; call: () => void }[] = [];
 
