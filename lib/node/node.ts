@@ -27,7 +27,7 @@ import { OutboxSender } from '../protocol/sender.ts';
 import type { FederationServer } from '../protocol/server.ts';
 import type { Database } from '../store/database.ts';
 import { createEngineStore } from '../store/engine-store.ts';
-import { OUTBOX_CHANNEL } from '../store/outbox.ts';
+import { createOutboxStore, OUTBOX_CHANNEL } from '../store/outbox.ts';
 import { PEERS_CHANNEL } from '../store/peers.ts';
 import { VERSION } from '../version.ts';
 import { BulkData } from './bulk-data.ts';
@@ -144,7 +144,7 @@ async function start(
     onOutgoing: (peerIds) => sender.poke(peerIds),
   });
   const sender = new OutboxSender({
-    db,
+    store: createOutboxStore(db),
     peers,
     client,
     log,

@@ -55,6 +55,9 @@ export interface FederationClientOptions {
 
 export type ReachablePeer = Peer & { url: string };
 
+/** What the outbox sender asks of a client. */
+export type PeerRequests = Pick<FederationClient, 'sendMessage' | 'sendBatch' | 'askIdentity' | 'keepOnly'>;
+
 export class FederationClient {
   readonly #connection: ConnectionOptions;
   #context: SecureContext;

@@ -3,20 +3,15 @@
  * request to an original (D21). What a courier finds out about the peer as a whole it tells its lane, which decides
  * when to try again.
  */
+import type { Clock } from '../engine/clock.ts';
 import type { Failure } from '../errors.ts';
 import type { OutboxMessage } from '../store/outbox.ts';
 import { type BatchResult, parseBatchResults } from './batch.ts';
-import {
-  type Answer,
-  type FederationClient,
-  plainText,
-  type ReachablePeer,
-  RequestFailed,
-} from './client.ts';
+import { type Answer, type PeerRequests, plainText, type ReachablePeer, RequestFailed } from './client.ts';
 import { doubtsOf, type Outcome, outcomeOf, outcomeOfFailure, type PeerDown, type Sent } from './delivery.ts';
 import type { Log } from './log.ts';
 import { batchEntry } from './message.ts';
-import type { PeerDirectory } from './peers.ts';
+import type { KnownPeers } from './peers.ts';
 import type { Settlement, Settling } from './settlement.ts';
 
 export interface CourierLimits {
@@ -29,9 +24,10 @@ export interface CourierLimits {
 }
 
 export interface CourierOptions {
-  client: FederationClient;
+  client: PeerRequests;
+  clock: Clock;
   settlement: Settlement;
-  peers: PeerDirectory;
+  peers: KnownPeers;
   log: Log;
   limits: CourierLimits;
   /** When true, nothing more is sent. */
@@ -82,9 +78,10 @@ export class Courier {
     messages: readonly OutboxMessage[],
     entries: readonly string[],
   ): Promise<PeerVerdict> {
+    const { client } = this.#options;
     let answer: Answer;
     try {
-      answer = await this.#options.client.sendBatch(peer, entries, timeLimit(this.#options.limits));
+      answer = await withinTime(this.#options, (signal) => client.sendBatch(peer, entries, signal));
     } catch (thrown) {
       return this.#unanswered(peer, messages, thrown);
     }
@@ -176,9 +173,10 @@ export class Courier {
       await this.#settleAll([{ message, outcome: { kind: 'unsupported' } }]);
       return null;
     }
+    const { client } = this.#options;
     let answer: Answer;
     try {
-      answer = await this.#options.client.sendMessage(peer, message, timeLimit(this.#options.limits));
+      answer = await withinTime(this.#options, (signal) => client.sendMessage(peer, message, signal));
     } catch (thrown) {
       return this.#unanswered(peer, [message], thrown);
     }
@@ -260,6 +258,18 @@ export function asRequestFailed(thrown: unknown): RequestFailed {
   throw thrown;
 }
 
-export function timeLimit({ requestMilliseconds }: Pick<CourierLimits, 'requestMilliseconds'>): AbortSignal {
-  return AbortSignal.timeout(requestMilliseconds);
+/** Runs a request that is aborted when it takes too long. */
+export async function withinTime<Result>(
+  { clock, limits }: { clock: Clock; limits: Pick<CourierLimits, 'requestMilliseconds'> },
+  request: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const controller = new AbortController();
+  const cancel = clock.after(limits.requestMilliseconds, () =>
+    controller.abort(new DOMException('the request took too long', 'TimeoutError')),
+  );
+  try {
+    return await request(controller.signal);
+  } finally {
+    cancel();
+  }
 }

@@ -10,24 +10,22 @@
  * only remembers how often it has failed in a row. To a Conclave node a round is a batch, one in flight; to an original
  * it is a few single messages at a time, those of one task one after the other (D21).
  */
-import type { Knex } from 'knex';
 import type { Clock } from '../engine/clock.ts';
 import { reasonOf } from '../errors.ts';
-import { extendLeases, type OutboxMessage, takeMessages } from '../store/outbox.ts';
-import { claimPeerProbe, markPeerDown, markPeerUp } from '../store/peers.ts';
+import type { OutboxMessage, OutboxStore } from '../store/outbox.ts';
 import { identitySchema } from './batch.ts';
-import type { Answer, FederationClient, ReachablePeer } from './client.ts';
+import type { Answer, PeerRequests, ReachablePeer } from './client.ts';
 import {
   asRequestFailed,
   Courier,
   type CourierLimits,
   type PeerVerdict,
-  timeLimit,
   unusable,
+  withinTime,
 } from './courier.ts';
 import { backOff, outcomeOf, outcomeOfFailure, type PeerDown, type Sent } from './delivery.ts';
 import type { Log } from './log.ts';
-import type { PeerDirectory } from './peers.ts';
+import type { KnownPeers } from './peers.ts';
 import type { Settlement } from './settlement.ts';
 
 export interface LaneLimits extends CourierLimits {
@@ -52,12 +50,12 @@ export const DEFAULT_LANE_LIMITS: LaneLimits = {
 const CONTACT_MILLISECONDS = 5000;
 
 export interface LaneOptions {
-  db: Knex;
+  store: OutboxStore;
   clock: Clock;
   random: () => number;
   log: Log;
-  peers: PeerDirectory;
-  client: FederationClient;
+  peers: KnownPeers;
+  client: PeerRequests;
   settlement: Settlement;
   limits: LaneLimits;
 }
@@ -125,7 +123,7 @@ export class Lane {
 
   /** True when there may be more to do at once. */
   async #round(): Promise<boolean> {
-    const { clock, db, peers, limits } = this.#options;
+    const { clock, store, peers, limits } = this.#options;
     const peer = peers.byId(this.#peerId);
     if (peer?.url == null) return false;
     const now = clock.now();
@@ -136,7 +134,7 @@ export class Lane {
         return false;
       }
       const until = new Date(now.getTime() + limits.leaseMilliseconds);
-      if (!(await claimPeerProbe(db, peer.id, now, until))) {
+      if (!(await store.claimPeerProbe(peer.id, now, until))) {
         await peers.refresh();
         return false;
       }
@@ -146,7 +144,7 @@ export class Lane {
     const dialect = peer.dialect;
     const limit = probing ? 1 : dialect === 'conclave' ? limits.batchMessages : limits.singleMessages;
     const leaseUntil = new Date(now.getTime() + limits.leaseMilliseconds);
-    const messages = await takeMessages(db, { peerId: peer.id, limit, now, leaseUntil });
+    const messages = await store.takeMessages({ peerId: peer.id, limit, now, leaseUntil });
     if (messages.length === 0) return probing ? this.#probeWithoutMessage(reachable) : false;
     const verdict = await this.#keepingLeases(messages, () =>
       dialect === 'conclave'
@@ -197,8 +195,9 @@ export class Lane {
   }
 
   async #ask(peer: ReachablePeer): Promise<Answer | PeerDown> {
+    const { client } = this.#options;
     try {
-      return await this.#options.client.askIdentity(peer, timeLimit(this.#options.limits));
+      return await withinTime(this.#options, (signal) => client.askIdentity(peer, signal));
     } catch (thrown) {
       const sent: Sent = { peerName: peer.name, dialect: 'conclave', doubts: 0 };
       return outcomeOfFailure(asRequestFailed(thrown), sent);
@@ -208,13 +207,13 @@ export class Lane {
   // The breaker
 
   async #record(peer: ReachablePeer, verdict: PeerVerdict): Promise<void> {
-    const { db, clock, random, peers, log } = this.#options;
+    const { store, clock, random, peers, log } = this.#options;
     const now = clock.now();
     if (verdict.up) {
       this.#failures = 0;
       if (peer.downSince === null && now.getTime() - this.#upRecorded < CONTACT_MILLISECONDS) return;
       this.#upRecorded = now.getTime();
-      await markPeerUp(db, peer.id, now);
+      await store.markPeerUp(peer.id, now);
       if (peer.downSince === null) return;
       log.info({ event: 'peer_up', peer: peer.name, downSince: peer.downSince }, 'the peer answers again');
       await peers.refresh();
@@ -224,7 +223,7 @@ export class Lane {
     const delay = Math.max(backOff(this.#failures, random()), verdict.afterMilliseconds ?? 0);
     const nextAttempt = new Date(now.getTime() + delay);
     const { message: error } = verdict.error;
-    await markPeerDown(db, peer.id, { since: now, nextAttempt, error });
+    await store.markPeerDown(peer.id, { since: now, nextAttempt, error });
     if (peer.downSince === null) log.warn({ event: 'peer_down', peer: peer.name, nextAttempt }, error);
     await peers.refresh();
     this.#wakeAtDate(nextAttempt);
@@ -237,14 +236,16 @@ export class Lane {
     messages: readonly OutboxMessage[],
     work: () => Promise<Result>,
   ): Promise<Result> {
-    const { clock, db, limits, log } = this.#options;
+    const { clock, store, limits, log } = this.#options;
     let cancel: () => void;
     const extend = () => {
       cancel = clock.after(limits.leaseMilliseconds / 2, () => {
         const until = new Date(clock.now().getTime() + limits.leaseMilliseconds);
-        extendLeases(db, messages, until).catch((reason: unknown) =>
-          log.warn({ event: 'lease_not_extended', reason: reasonOf(reason) }, 'messages may be sent twice'),
-        );
+        store
+          .extendLeases(messages, until)
+          .catch((reason: unknown) =>
+            log.warn({ event: 'lease_not_extended', reason: reasonOf(reason) }, 'messages may be sent twice'),
+          );
         extend();
       });
     };

@@ -32,6 +32,9 @@ export type Peer = Readonly<PeerRow>;
 /** Two certificates overlap while a peer rotates (D22). */
 export const MAX_CERTIFICATES = 2;
 
+/** What the outbox sender asks of the directory. */
+export type KnownPeers = Pick<PeerDirectory, 'byId' | 'list' | 'refresh' | 'onChange' | 'setDialect'>;
+
 const POLL_MILLISECONDS = 1000;
 
 export interface NewPeer {

@@ -5,15 +5,14 @@
  * Any number of senders may work on one database: a message in flight is leased, a down peer is probed by one of them,
  * and what is sent twice all the same is recognised by its receiver.
  */
-import type { Knex } from 'knex';
 import { type Clock, systemClock } from '../engine/clock.ts';
 import { ConclaveError, type Failure, reasonOf } from '../errors.ts';
-import { messagesToPeer, type Overdue, overdueMessages, peersWithPendingMessages } from '../store/outbox.ts';
-import { type Dialect, hastenPeerProbe, recordPeerContact } from '../store/peers.ts';
-import type { FederationClient } from './client.ts';
+import type { OutboxStore, Overdue } from '../store/outbox.ts';
+import type { Dialect } from '../store/peers.ts';
+import type { PeerRequests } from './client.ts';
 import { DEFAULT_LANE_LIMITS, Lane, type LaneLimits } from './lane.ts';
 import type { Log } from './log.ts';
-import type { Peer, PeerDirectory } from './peers.ts';
+import type { KnownPeers, Peer } from './peers.ts';
 import { Settlement, type Undeliverable } from './settlement.ts';
 
 const POLL_MILLISECONDS = 1000;
@@ -22,9 +21,9 @@ const HASTEN_MILLISECONDS = 1000;
 const MAX_GIVEN_UP = 1000;
 
 export interface OutboxSenderOptions {
-  db: Knex;
-  peers: PeerDirectory;
-  client: FederationClient;
+  store: OutboxStore;
+  peers: KnownPeers;
+  client: PeerRequests;
   undeliverable: Undeliverable;
   log: Log;
   clock?: Clock;
@@ -50,7 +49,7 @@ export class OutboxSender {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#settlement = new Settlement({
-      db: options.db,
+      store: options.store,
       clock: this.#clock,
       random: options.random ?? Math.random,
       undeliverable: options.undeliverable,
@@ -74,13 +73,13 @@ export class OutboxSender {
   /** A peer called this node: it is alive, and says what it is by what it calls. Never waits. */
   contacted(peer: Peer, dialect: Dialect | null): void {
     if (this.#stopping) return;
-    const { db, peers } = this.#options;
+    const { store, peers } = this.#options;
     const now = this.#clock.now();
     const last = this.#contacts.get(peer.id) ?? { recorded: 0, hastened: 0 };
     if (dialect !== null && peer.dialect !== dialect) this.#inBackground(peers.setDialect(peer.id, dialect));
     if (now.getTime() - last.recorded >= CONTACT_MILLISECONDS) {
       last.recorded = now.getTime();
-      this.#inBackground(recordPeerContact(db, peer.id, now));
+      this.#inBackground(store.recordPeerContact(peer.id, now));
     }
     if (peer.downSince !== null && now.getTime() - last.hastened >= HASTEN_MILLISECONDS) {
       last.hastened = now.getTime();
@@ -93,7 +92,7 @@ export class OutboxSender {
   async look(): Promise<void> {
     try {
       await this.#giveUpOverdue();
-      for (const id of await peersWithPendingMessages(this.#options.db)) {
+      for (const id of await this.#options.store.peersWithPendingMessages()) {
         const lane = this.#lane(id);
         if (lane === null) await this.#giveUpUnreachable(id);
         else lane.wake();
@@ -131,12 +130,12 @@ export class OutboxSender {
 
   /** Null when nothing can be sent to such a peer. */
   #lane(id: string): Lane | null {
-    const { db, peers, client, log, limits, random = Math.random } = this.#options;
+    const { store, peers, client, log, limits, random = Math.random } = this.#options;
     const known = this.#lanes.get(id);
     if (known !== undefined) return known;
     if (peers.byId(id)?.url == null) return null;
     const lane = new Lane(id, {
-      db,
+      store,
       peers,
       client,
       log,
@@ -163,13 +162,13 @@ export class OutboxSender {
   }
 
   async #hasten(id: string, now: Date): Promise<void> {
-    await hastenPeerProbe(this.#options.db, id, now);
+    await this.#options.store.hastenPeerProbe(id, now);
     await this.#options.peers.refresh();
     this.#lane(id)?.wake();
   }
 
   async #giveUpOverdue(): Promise<void> {
-    const overdue = await overdueMessages(this.#options.db, this.#clock.now(), MAX_GIVEN_UP);
+    const overdue = await this.#options.store.overdueMessages(this.#clock.now(), MAX_GIVEN_UP);
     await this.#giveUp(overdue, ({ peerId, deadline, error }) =>
       new ConclaveError('undeliverable', {
         peer: this.#options.peers.byId(peerId)?.name ?? peerId,
@@ -184,7 +183,7 @@ export class OutboxSender {
     await this.#options.peers.refresh();
     const lane = this.#lane(peerId);
     if (lane !== null) return lane.wake();
-    const messages = await messagesToPeer(this.#options.db, peerId, MAX_GIVEN_UP);
+    const messages = await this.#options.store.messagesToPeer(peerId, MAX_GIVEN_UP);
     await this.#giveUp(messages, ({ receiverUrl }) =>
       new ConclaveError('unknown_peer', { url: receiverUrl }).toFailure(),
     );

@@ -3,19 +3,10 @@
  * while others are being written are written together. A dead message of a task is settled by the engine, in the
  * transaction in which its task fails; the others here.
  */
-import type { Knex } from 'knex';
 import { Batcher } from '../batcher.ts';
 import type { Clock } from '../engine/clock.ts';
 import type { Failure } from '../errors.ts';
-import {
-  type Delivered,
-  type OutboxMessage,
-  type Retried,
-  recordRefusals,
-  settleDead,
-  settleDelivered,
-  settleRetried,
-} from '../store/outbox.ts';
+import type { Delivered, OutboxMessage, OutboxStore, Retried } from '../store/outbox.ts';
 import { backOff, type Outcome } from './delivery.ts';
 
 export interface UndeliverableMessage {
@@ -28,7 +19,7 @@ export interface UndeliverableMessage {
 export type Undeliverable = (items: UndeliverableMessage[]) => Promise<void>;
 
 export interface SettlementOptions {
-  db: Knex;
+  store: OutboxStore;
   clock: Clock;
   random: () => number;
   undeliverable: Undeliverable;
@@ -50,7 +41,11 @@ export class Settlement {
 
   constructor(options: SettlementOptions) {
     this.#options = options;
-    this.#batcher = new Batcher((items) => this.#write(items), { max: MAX_BATCH, parallel: 1 });
+    this.#batcher = new Batcher((items) => this.#write(items), {
+      max: MAX_BATCH,
+      parallel: 1,
+      soon: (call) => options.clock.soon(call),
+    });
   }
 
   /** Resolves when it is written, to the date of the next attempt if there is to be one. */
@@ -63,7 +58,7 @@ export class Settlement {
   }
 
   async #write(items: Settling[]): Promise<(Date | null)[]> {
-    const { db, clock, random } = this.#options;
+    const { store, clock, random } = this.#options;
     const now = clock.now();
     const delivered: Delivered[] = [];
     const retried: Retried[] = [];
@@ -88,23 +83,23 @@ export class Settlement {
       }
       dates.push(nextAttempt);
     }
-    if (delivered.length > 0) await settleDelivered(db, delivered, now);
-    if (retried.length > 0) await settleRetried(db, retried);
+    if (delivered.length > 0) await store.settleDelivered(delivered, now);
+    if (retried.length > 0) await store.settleRetried(retried);
     if (dead.length > 0) await this.#bury(dead);
     return dates;
   }
 
   /** Gives messages up: refused, past their deadline, or to a peer that is gone. */
   async #bury(items: readonly { message: Settled; status: number | null; error: Failure }[]): Promise<void> {
-    const { db, clock, undeliverable } = this.#options;
+    const { store, clock, undeliverable } = this.#options;
     const rows = items.map(({ message: { sequence }, status, error }) => ({ sequence, status, error }));
-    await recordRefusals(db, rows);
+    await store.recordRefusals(rows);
     const ofTasks = items.flatMap(({ message: { messageId, taskId }, error: failure }) =>
       taskId === null ? [] : [{ messageId, taskId, failure }],
     );
     if (ofTasks.length > 0) await undeliverable(ofTasks);
     const others = rows.filter((_row, index) => items[index]?.message.taskId === null);
-    if (others.length > 0) await settleDead(db, others, clock.now());
+    if (others.length > 0) await store.settleDead(others, clock.now());
   }
 }
 

@@ -10,6 +10,7 @@
 import type { Knex } from 'knex';
 import type { AsyncData, Json } from '../engine/model.ts';
 import type { Failure } from '../errors.ts';
+import { claimPeerProbe, hastenPeerProbe, markPeerDown, markPeerUp, recordPeerContact } from './peers.ts';
 
 /** Channel of `NOTIFY` when messages were added to the outbox; the payload may name a peer. */
 export const OUTBOX_CHANNEL = 'conclave_outbox';
@@ -67,16 +68,21 @@ export async function peersWithPendingMessages(db: Knex): Promise<string[]> {
   return rows.map(({ peerId }) => peerId);
 }
 
+export interface TakeOptions {
+  peerId: string;
+  limit: number;
+  now: Date;
+  /** Until then what is taken is in its sender's hands. */
+  leaseUntil: Date;
+}
+
 /**
  * Takes what is due for a peer, oldest first (index `messages_outbox`). A message waits as long as an earlier one of
  * its task waits or is on its way, so that a task's messages keep their order. That inner question is for the index
  * `messages_task`: it does not name the peer (a task has one), and hides `state` and `seq`, or else the planner may
  * answer it from `messages_outbox`, which takes a hundred times as long when much is pending.
  */
-export async function takeMessages(
-  db: Knex,
-  options: { peerId: string; limit: number; now: Date; leaseUntil: Date },
-): Promise<OutboxMessage[]> {
+export async function takeMessages(db: Knex, options: TakeOptions): Promise<OutboxMessage[]> {
   const { peerId, limit, now, leaseUntil } = options;
   const { rows } = await db.raw<{ rows: OutboxMessage[] }>(
     `with ${UNFLUSHED}, due as (
@@ -226,4 +232,44 @@ export async function messagesToPeer(db: Knex, peerId: string, limit: number): P
     [peerId, limit],
   );
   return rows.map(withNumber);
+}
+
+/** What the outbox sender needs of its database: the messages, and how the connection to each peer stands (D21). */
+export interface OutboxStore {
+  peersWithPendingMessages(): Promise<string[]>;
+  takeMessages(options: TakeOptions): Promise<OutboxMessage[]>;
+  extendLeases(
+    items: readonly Pick<OutboxMessage, 'sequence' | 'attempts'>[],
+    leaseUntil: Date,
+  ): Promise<void>;
+  settleDelivered(items: readonly Delivered[], date: Date): Promise<number>;
+  settleRetried(items: readonly Retried[]): Promise<void>;
+  recordRefusals(items: readonly Dead[]): Promise<void>;
+  settleDead(items: readonly Dead[], date: Date): Promise<void>;
+  overdueMessages(now: Date, limit: number): Promise<Overdue[]>;
+  messagesToPeer(peerId: string, limit: number): Promise<Overdue[]>;
+  recordPeerContact(id: string, date: Date): Promise<void>;
+  markPeerUp(id: string, date: Date): Promise<void>;
+  markPeerDown(id: string, state: { since: Date; nextAttempt: Date; error: string }): Promise<void>;
+  claimPeerProbe(id: string, now: Date, until: Date): Promise<boolean>;
+  hastenPeerProbe(id: string, now: Date): Promise<void>;
+}
+
+export function createOutboxStore(db: Knex): OutboxStore {
+  return {
+    peersWithPendingMessages: () => peersWithPendingMessages(db),
+    takeMessages: (options) => takeMessages(db, options),
+    extendLeases: (items, leaseUntil) => extendLeases(db, items, leaseUntil),
+    settleDelivered: (items, date) => settleDelivered(db, items, date),
+    settleRetried: (items) => settleRetried(db, items),
+    recordRefusals: (items) => recordRefusals(db, items),
+    settleDead: (items, date) => settleDead(db, items, date),
+    overdueMessages: (now, limit) => overdueMessages(db, now, limit),
+    messagesToPeer: (peerId, limit) => messagesToPeer(db, peerId, limit),
+    recordPeerContact: (id, date) => recordPeerContact(db, id, date),
+    markPeerUp: (id, date) => markPeerUp(db, id, date),
+    markPeerDown: (id, state) => markPeerDown(db, id, state),
+    claimPeerProbe: (id, now, until) => claimPeerProbe(db, id, now, until),
+    hastenPeerProbe: (id, now) => hastenPeerProbe(db, id, now),
+  };
 }

@@ -3,6 +3,7 @@ import { FederationClient } from '../../lib/protocol/client.ts';
 import { PeerDirectory } from '../../lib/protocol/peers.ts';
 import { OutboxSender } from '../../lib/protocol/sender.ts';
 import { openDatabase } from '../../lib/store/database.ts';
+import { createOutboxStore } from '../../lib/store/outbox.ts';
 import { recordingLog } from './support.ts';
 
 const { address, identity, leaseMilliseconds } = JSON.parse(process.argv[2] ?? '');
@@ -12,7 +13,7 @@ const peers = new PeerDirectory({ db, log });
 await peers.start();
 const client = new FederationClient({ identity });
 const sender = new OutboxSender({
-  db,
+  store: createOutboxStore(db),
   peers,
   client,
   log,

@@ -6,6 +6,7 @@ import type { LaneLimits } from '../../lib/protocol/lane.ts';
 import { type Peer, PeerDirectory } from '../../lib/protocol/peers.ts';
 import { OutboxSender } from '../../lib/protocol/sender.ts';
 import type { UndeliverableMessage } from '../../lib/protocol/settlement.ts';
+import { createOutboxStore } from '../../lib/store/outbox.ts';
 import { type Serving, serve } from './serving.ts';
 import {
   type LogLine,
@@ -42,7 +43,7 @@ export async function startSending(
   const client = new FederationClient({ identity });
   const undeliverable: UndeliverableMessage[] = [];
   const sender = new OutboxSender({
-    db,
+    store: createOutboxStore(db),
     peers,
     client,
     log,
