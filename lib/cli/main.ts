@@ -5,10 +5,14 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { suggestion } from '../suggestion.ts';
 import { VERSION } from '../version.ts';
+import { addBallots } from './ballots.ts';
+import { addDemo } from './demo/command.ts';
 import { addInit } from './init.ts';
 import { EXIT, type ExitCode, report, UsageError } from './outcome.ts';
+import { addPeers } from './peers.ts';
 import { addStart } from './start.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
+import { addVerify } from './verify.ts';
 
 /**
  * @param args without the program's own name
@@ -54,8 +58,12 @@ function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Comm
     .addOption(
       new Option('--log-level <level>', 'how much is logged; also -ll').choices(['debug', 'info', 'error']),
     );
+  addDemo(program, terminal, whole, ended);
   addInit(program, terminal, whole);
   addStart(program, terminal, whole, ended);
+  addPeers(program, terminal, ended);
+  addVerify(program, terminal, ended);
+  addBallots(program, terminal, whole);
   program.action(() => {
     const [unknown] = program.args;
     if (unknown === undefined) {

@@ -17,6 +17,7 @@ interface StartOptions {
   settings?: string;
   logLevel?: Settings['log']['level'];
   grace: number;
+  withParent?: boolean;
 }
 
 export function addStart(
@@ -29,17 +30,19 @@ export function addStart(
     .command('start')
     .description('run the node until it is stopped')
     .option('--grace <seconds>', 'how long handlers may go on when the node is stopped', whole, 10)
+    .option('--with-parent', 'stop when standard input ends: for programs that start a node')
     .action(async (_options: unknown, command: Command) => {
       const options = command.optsWithGlobals<StartOptions>();
       const settings = await loadSettings(options.settings, terminal.environment);
       const level = options.logLevel ?? settings.log.level;
       const log = createLog({ level, file: settings.log.file, node: settings.name });
-      const stop = signalled();
+      const stop = signalled(options.withParent === true);
       const node = await startNode(settings, { workflows: electionWorkflows, log });
       stop.onReload(() => node.reloadIdentity(), log);
       terminal.note(`Node ${node.name} is ready at ${node.url}. Stop it with Ctrl-C.`);
       await stop.requested;
       await node.stop(options.grace);
+      process.stdin.pause();
       ended(EXIT.ok);
     });
 }
@@ -51,7 +54,7 @@ interface Signals {
 }
 
 /** From now on: a signal that comes while the node starts is not lost. */
-export function signalled(): Signals {
+export function signalled(withParent = false): Signals {
   const { promise, resolve } = Promise.withResolvers<void>();
   let first = 0;
   const stop = (): void => {
@@ -62,6 +65,7 @@ export function signalled(): Signals {
       process.exit(EXIT.failure);
     }
   };
+  if (withParent) process.stdin.resume().once('end', stop).once('error', stop);
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   return {

@@ -9,7 +9,7 @@ import {
 } from '../../tasks/election/private-shares.ts';
 import type { ElectionServices } from '../../tasks/election/services.ts';
 import { requestTally } from '../../tasks/tally/request.ts';
-import type { Workflows } from './node.ts';
+import type { Workflows } from './assembly.ts';
 
 export function electionWorkflows(services: ElectionServices): Workflows {
   return {

@@ -16,7 +16,7 @@ export interface MetricsOptions {
   readonly engine: Engine;
   readonly peers: PeerDirectory;
   readonly version: string;
-  readonly certificateEnds: Date;
+  readonly certificateEnds: () => Date;
 }
 
 export class Metrics {
@@ -73,7 +73,7 @@ export class Metrics {
       }
     });
     gauge('certificate_end_seconds', 'When a certificate ends, in Unix time.', ['peer'], (each) => {
-      each.set({ peer: '' }, certificateEnds.getTime() / 1000);
+      each.set({ peer: '' }, certificateEnds().getTime() / 1000);
       for (const { name, certificates } of peers.list()) {
         const ends = certificates.map(({ not_after }) => Date.parse(not_after));
         each.set({ peer: name }, Math.max(...ends) / 1000);

@@ -1,0 +1,56 @@
+/**
+ * Tables in the original's form (FQ-C2, FQ-C3): ASCII borders, one line under the headings, every cell centred. Cells are
+ * of one line; what is long is cut by whoever fills them.
+ */
+import Table from 'cli-table3';
+import { harmless } from './terminal.ts';
+
+const ASCII = {
+  top: '-',
+  'top-mid': '+',
+  'top-left': '+',
+  'top-right': '+',
+  bottom: '-',
+  'bottom-mid': '+',
+  'bottom-left': '+',
+  'bottom-right': '+',
+  left: '|',
+  'left-mid': '+',
+  mid: '-',
+  'mid-mid': '+',
+  right: '|',
+  'right-mid': '+',
+  middle: '|',
+} as const;
+
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [headings, ...rows].map((row) => row.map((cell) => harmless(cell).replace(/\s+/g, ' ')));
+  const widths = headings.map((_, column) => Math.max(...cells.map((row) => length(row[column] ?? ''))));
+  const centred = cells.map((row) => row.map((cell, column) => centre(cell, widths[column]!)));
+  const made = new Table({ head: centred[0]!, chars: ASCII, style: { head: [], border: [] } });
+  made.push(...centred.slice(1));
+  // A line under every row: only the first of them, and the last, are the original's.
+  const lines = made.toString().split('\n');
+  return lines.filter((line, at) => at <= 2 || at === lines.length - 1 || !line.startsWith('+')).join('\n');
+}
+
+/** An odd space goes to the right of a cell of odd length, and to the left of others, as in the original's tables. */
+function centre(cell: string, width: number): string {
+  const spaces = width - length(cell);
+  const left = length(cell) % 2 === 0 ? Math.ceil(spaces / 2) : Math.floor(spaces / 2);
+  return `${' '.repeat(left)}${cell}${' '.repeat(spaces - left)}`;
+}
+
+function length(text: string): number {
+  return [...text].length;
+}
+
+/** `2013-09-29 11:55:09.424713`: UTC. */
+export function tableDate(date: Date): string {
+  return date.toISOString().replace('T', ' ').replace('Z', '000');
+}
+
+export function shortened(text: string, most: number): string {
+  const characters = [...text];
+  return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`;
+}

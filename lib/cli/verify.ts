@@ -1,0 +1,209 @@
+/**
+ * `conclave verify PATH`: checks a published tally (archive or unpacked folder) or one proof directory, without a node and
+ * without believing anybody. Exit code 0: valid, 1: invalid, 2: the input is nothing that could be verified.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { niUri, parseDigest, parseNiUri } from '../../tasks/election/hash.ts';
+import { extractTarball } from '../../tasks/election/tar-extract.ts';
+import { ArchiveRefused } from '../../tasks/election/tar-format.ts';
+import { type TallyStep, type TallyVerification, verifyTally } from '../../tasks/tally/verification.ts';
+import { Refusal } from '../mixnet/refusal.ts';
+import { MixnetWorker } from '../mixnet/worker/client.ts';
+import type { GlobalOptions } from './node-access.ts';
+import { EXIT, type ExitCode, UsageError } from './outcome.ts';
+import { printResults } from './results-text.ts';
+import { harmless, type Terminal } from './terminal.ts';
+
+interface VerifyOptions extends GlobalOptions {
+  protInfo?: string;
+  hash?: string;
+}
+
+export interface Verified extends TallyVerification {
+  readonly kind: 'tally' | 'proof directory';
+  readonly path: string;
+  /** Of an archive: `ni:///sha-256;…`. */
+  readonly hash?: string;
+}
+
+export function addVerify(program: Command, terminal: Terminal, ended: (code: ExitCode) => void): void {
+  program
+    .command('verify')
+    .argument('<path>', 'tally.tar.gz, its unpacked folder, or one proof directory')
+    .description('check a published tally with all its proofs; no node is needed')
+    .option('--prot-info <file>', 'protInfo.xml of a proof directory (default: beside it)')
+    .option('--hash <hash>', 'hash that the archive must have: as in tally_hash, or tally.tar.gz.sha256')
+    .addHelpText('after', '\nExit code: 0 valid, 1 invalid, 2 not something that could be verified.')
+    .action(async (path: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<VerifyOptions>();
+      let number = 0;
+      const show = (step: TallyStep): void => {
+        number += 1;
+        if (!options.json) terminal.out(stepLine(number, step, terminal));
+      };
+      const verified = await verifyPath(path, options, show);
+      if (options.json) terminal.out(JSON.stringify(verified, null, 2));
+      else conclude(verified, terminal);
+      ended(verified.ok ? EXIT.ok : EXIT.failure);
+    });
+}
+
+function stepLine(number: number, { title, ok, detail }: TallyStep, terminal: Terminal): string {
+  const mark = ok ? terminal.paint('green', 'ok') : terminal.paint('red', 'WRONG');
+  const why = detail === undefined ? '' : `\n    ${detail}`;
+  return harmless(`${String(number).padStart(3)}. ${title} … `) + mark + harmless(why);
+}
+
+function conclude(verified: Verified, terminal: Terminal): void {
+  terminal.out('');
+  if (verified.results !== null) printResults(verified.results, terminal);
+  if (verified.hash !== undefined) terminal.out(`Hash of the archive: ${verified.hash}`);
+  terminal.out(
+    verified.ok
+      ? terminal.paint('green', `VALID: this ${verified.kind} is what it claims to be.`)
+      : terminal.paint('red', `INVALID: this ${verified.kind} must not be believed.`),
+  );
+}
+
+/** @throws UsageError when the path is nothing that could be verified */
+export async function verifyPath(
+  given: string,
+  options: Pick<VerifyOptions, 'protInfo' | 'hash'>,
+  onStep: (step: TallyStep) => void,
+): Promise<Verified> {
+  const path = resolve(given);
+  const entry = await stat(path).catch(() => null);
+  if (entry === null) throw new UsageError(`there is nothing at ${path}`);
+  const mixnet = new MixnetWorker();
+  try {
+    if (entry.isFile()) return await verifyArchive(path, options.hash, mixnet, onStep);
+    if (options.hash !== undefined)
+      throw new UsageError('--hash is that of an archive, and this is a folder');
+    if (await exists(join(path, 'results_json'))) {
+      return { kind: 'tally', path, ...(await verifyTally(path, { mixnet, onStep })) };
+    }
+    return await verifyDirectory(path, options.protInfo, mixnet, onStep);
+  } finally {
+    await mixnet.close();
+  }
+}
+
+async function verifyArchive(
+  path: string,
+  expected: string | undefined,
+  mixnet: MixnetWorker,
+  onStep: (step: TallyStep) => void,
+): Promise<Verified> {
+  const sha256 = await digest(path);
+  const hash = niUri(sha256);
+  const wanted = expected === undefined ? undefined : (parseNiUri(expected) ?? parseDigest(expected));
+  if (expected !== undefined && wanted === undefined) {
+    throw new UsageError('--hash must be ni:///sha-256;… or URL-safe base64 of 32 bytes');
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'conclave-verify-'));
+  const steps: TallyStep[] = [];
+  const note = (step: TallyStep): void => {
+    steps.push(step);
+    onStep(step);
+  };
+  const invalid = (): Verified => ({
+    kind: 'tally',
+    path,
+    hash,
+    ok: false,
+    steps,
+    sessions: [],
+    results: null,
+  });
+  try {
+    if (wanted !== undefined) {
+      const ok = sha256.equals(wanted);
+      note({
+        id: 'hash',
+        title: 'The archive is the announced one',
+        ok,
+        ...(ok ? {} : { detail: `it has the hash ${hash}` }),
+      });
+      if (!ok) return invalid();
+    }
+    const unpacked = join(folder, 'tally');
+    try {
+      await extractTarball(path, unpacked);
+      note({ id: 'archive', title: 'The archive is whole, and unpacks into its own folder', ok: true });
+    } catch (thrown) {
+      if (!(thrown instanceof ArchiveRefused)) throw thrown;
+      if (!(await isGzip(path))) throw new UsageError(`${path} is neither a tally.tar.gz nor a folder`);
+      note({ id: 'archive', title: 'The archive is whole', ok: false, detail: thrown.message });
+      return invalid();
+    }
+    const verification = await verifyTally(unpacked, { mixnet, onStep });
+    return { kind: 'tally', path, hash, ...verification, steps: [...steps, ...verification.steps] };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function verifyDirectory(
+  path: string,
+  protInfoPath: string | undefined,
+  mixnet: MixnetWorker,
+  onStep: (step: TallyStep) => void,
+): Promise<Verified> {
+  const session = await exists(join(path, 'proofs', 'type'));
+  const directory = session ? join(path, 'proofs') : path;
+  if (!(await exists(join(directory, 'type')))) {
+    throw new UsageError(`${path} is neither a tally (results_json) nor a proof directory (type, version)`);
+  }
+  const file = await protInfoOf(directory, protInfoPath);
+  const protInfo = await readFile(file, 'utf8');
+  try {
+    const { ok, steps, length = 0 } = await mixnet.run('verifyProofDirectory', { protInfo, directory });
+    const shown = steps.map(({ id, title, ok: valid, reason, detail }) => ({
+      id,
+      title,
+      ok: valid,
+      ...(valid ? {} : { detail: `${reason}: ${detail}` }),
+    }));
+    for (const step of shown) onStep(step);
+    const sessions = [{ id: directory, title: directory, ok, ciphertexts: length, parties: 0, threshold: 0 }];
+    return { kind: 'proof directory', path, ok, steps: shown, sessions, results: null };
+  } catch (thrown) {
+    if (thrown instanceof Refusal) throw new UsageError(`${file}: ${thrown.message}`);
+    throw thrown;
+  }
+}
+
+async function protInfoOf(directory: string, given: string | undefined): Promise<string> {
+  const places = given === undefined ? ['../protInfo.xml', 'protInfo.xml'] : [resolve(given)];
+  for (const place of places) {
+    const file = resolve(directory, place);
+    if (await exists(file)) return file;
+  }
+  throw new UsageError(
+    given === undefined
+      ? 'there is no protInfo.xml beside the proofs: name it with --prot-info'
+      : `--prot-info: there is no file ${given}`,
+  );
+}
+
+async function digest(path: string): Promise<Buffer> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) hash.update(piece);
+  return hash.digest();
+}
+
+async function isGzip(path: string): Promise<boolean> {
+  for await (const piece of createReadStream(path, { end: 1 }) as AsyncIterable<Buffer>) {
+    return piece[0] === 0x1f && piece[1] === 0x8b;
+  }
+  return false;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
+}
