@@ -3,7 +3,7 @@
  * emitted lies as the sources lie, so that paths between files (migrations, worker threads, WebAssembly) stay right.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -19,6 +19,9 @@ export function build(): void {
   compile();
   for (const file of globSync('**/*.js', { cwd: DIST })) renameThreads(join(DIST, file));
   copyAssets();
+  // Who starts the command by its path from the sources finds it by the same path here.
+  mkdirSync(join(DIST, 'bin'));
+  writeFileSync(join(DIST, 'bin/conclave.js'), "import '../../bin/conclave.js';\n");
 }
 
 function compile(): void {

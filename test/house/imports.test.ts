@@ -136,7 +136,7 @@ function importsOf(file: string): Import[] {
   const patterns = [
     /^(?:import|export)\s+(type\s)?(?:[^'";]*?\sfrom\s+)?['"](\.[^'"]*)['"]/gm,
     /\bimport\(\s*()['"`](\.[^'"`]*)['"`]/g,
-    /new URL\(\s*()['"`](\.[^'"`]*\.[tj]s)['"`]/g,
+    /new URL\(\s*()['"`](\.[^'"`]*\.ts)['"`]/g,
   ];
   for (const pattern of patterns) {
     for (const [, type, specifier] of text.matchAll(pattern)) {

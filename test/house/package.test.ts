@@ -62,7 +62,13 @@ describe('the published package', function () {
 
   it('given the package, when its content is listed, then it has what was built and no sources, tests or tools', () => {
     const files = readdirSync(installed, { recursive: true, encoding: 'utf8' });
-    expect(files).to.include.members(['LICENSE', 'README.md', 'bin/conclave.js', 'dist/lib/cli/main.js']);
+    expect(files).to.include.members([
+      'LICENSE',
+      'README.md',
+      'bin/conclave.js',
+      'dist/bin/conclave.js',
+      'dist/lib/cli/main.js',
+    ]);
     expect(
       files.filter((name) => /(?<!\.d)\.ts$|\.test\.|^(?:lib|test|scripts|bench)\b/.test(name)),
     ).to.deep.equal([]);
