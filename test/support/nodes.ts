@@ -98,7 +98,7 @@ export class TestFederation {
       log: { debug: () => {}, info: () => {}, warn: note, error: note },
       queues: options.queues ?? {},
       onOutgoing: (peers) => {
-        for (const peer of peers) this.deliver(name, peer);
+        for (const peer of peers) void this.deliver(name, peer);
       },
       ...options.engine,
       ...extra,
