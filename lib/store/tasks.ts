@@ -14,6 +14,25 @@ import {
 const CHUNK = 5000;
 
 /**
+ * The tasks, everything above them, and what comes next in these sequences. Every step goes through an index
+ * (`offset 0` and `array` keep the planner, which cannot know how few there are, from reading the whole table).
+ */
+const ABOVE_AND_NEXT = `with recursive above as (
+    select id, parent_id, "order" from tasks where id = any(?)
+    union
+    select up.* from above, lateral (
+      select id, parent_id, "order" from tasks where id = above.parent_id offset 0) up
+  ), wanted as (
+    select id from above
+    union
+    select later.id from above, lateral (
+        select id from tasks where id = above.parent_id and task_type = 'sequential' offset 0) parent, lateral (
+        select id from tasks where parent_id = parent.id and "order" = above."order" + 1 offset 0) later
+  )
+  select ${SELECTION} from tasks
+  where id = any(array(select id from wanted)) and id <> all(?) order by id for update`;
+
+/**
  * Locks the trees of the tasks by their roots, in the order of their ids, then the tasks, everything above them, and
  * what comes next in these sequences. Claims lock single rows without a root, but they skip what is locked, and
  * never wait.
@@ -22,26 +41,11 @@ export async function lockTrees(transaction: Knex, ids: readonly string[]): Prom
   const roots = await select(
     transaction,
     `select ${SELECTION} from tasks
-     where id in (select root_id from tasks where id = any(?)) order by id for update`,
+     where id = any(array(select distinct root_id from tasks where id = any(?))) order by id for update`,
     [ids],
   );
   if (roots.length === 0) return [];
-  const others = await select(
-    transaction,
-    `with recursive above as (
-       select id, parent_id from tasks where id = any(?)
-       union
-       select tasks.id, tasks.parent_id from tasks join above on tasks.id = above.parent_id
-     )
-     select ${SELECTION} from tasks
-     where (id in (select id from above) or id in (
-       select later.id from above join tasks one on one.id = above.id
-         join tasks parent on parent.id = one.parent_id and parent.task_type = 'sequential'
-         join tasks later on later.parent_id = one.parent_id and later."order" = one."order" + 1))
-       and id <> all(?)
-     order by id for update`,
-    [ids, roots.map(({ id }) => id)],
-  );
+  const others = await select(transaction, ABOVE_AND_NEXT, [ids, roots.map(({ id }) => id)]);
   return [...roots, ...others];
 }
 
