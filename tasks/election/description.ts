@@ -125,3 +125,13 @@ function fingerprints({ authorities }: ElectionRequest): string {
 function bullets(list: readonly Bullet[]): string {
   return list.map(([label, text]) => `* ${label}: ${text}`.trimEnd()).join('\n');
 }
+
+const MAX_INFO = 2048;
+
+/** A task's info has little room (FQ-P3): where the description does not fit, its data has all of it. */
+export function approvalInfo(description: string): string {
+  if (description.length <= MAX_INFO) return description;
+  const rest = '\n… the whole description and the request are in the data of this task';
+  const last = description.split('\n').at(-1)!;
+  return `${description.slice(0, MAX_INFO - rest.length - last.length - 1)}${rest}\n${last}`;
+}

@@ -17,14 +17,22 @@ export function openJson(services: ElectionServices, sealed: Buffer, context: st
 export const partySecretContext = (electionKey: string): string => `party key of election ${electionKey}`;
 export const dealingContext = (sessionId: string): string => `dealing of session ${sessionId}`;
 export const shareContext = (sessionId: string): string => `key share of session ${sessionId}`;
-export const randomnessContext = (sessionId: string): string =>
-  `decryption randomness of session ${sessionId}`;
+export const randomnessContext = (tallyId: string, sessionId: string): string =>
+  `decryption randomness of session ${sessionId} in tally ${tallyId}`;
 
 /** @throws ConclaveError `election_not_ready` before there is one */
 export function openPartySecret(services: ElectionServices, election: ElectionRecord): PartySecret {
   if (election.sealedPartyKey === null)
     throw new ConclaveError('election_not_ready', { electionId: election.key });
   return readPartySecret(openJson(services, election.sealedPartyKey, partySecretContext(election.key)));
+}
+
+/**
+ * The secret without its decryption key, for the time after the key generation: the sealed shares are no secret, so that
+ * whoever takes hold of this node later, even after its key share has left it (EO-8), must find nothing that opens them.
+ */
+export function withoutEncryptionKey(secret: PartySecret): PartySecret {
+  return { ...secret, encryption: '0'.repeat(64) };
 }
 
 /** @throws ConclaveError `share_missing` while the share is deleted from this node (EO-8) */

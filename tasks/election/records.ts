@@ -56,6 +56,12 @@ export async function findElection(db: Knex, key: string): Promise<ElectionRecor
   return rows[0];
 }
 
+/** Locked until the transaction ends. */
+export async function lockElection(db: Knex, key: string): Promise<ElectionRecord | undefined> {
+  const { rows } = await db.raw(`select ${ELECTION} from elections where key = ? for update`, [key]);
+  return rows[0];
+}
+
 export async function insertElection(
   db: Knex,
   election: {

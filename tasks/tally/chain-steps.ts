@@ -5,9 +5,10 @@ import { TaskError } from '../../lib/engine/definitions.ts';
 import type { AsyncData, Json } from '../../lib/engine/model.ts';
 import { fileNames } from '../../lib/mixnet/directory/fileNames.ts';
 import type { ElectionServices } from '../election/services.ts';
+import { attempt, listFile } from './attempt.ts';
 import {
   type Answer,
-  answersTo,
+  answersBefore,
   askAll,
   type Chain,
   exclude,
@@ -17,7 +18,7 @@ import {
   stepOf,
 } from './chain.ts';
 import { commitmentOutput, factorsOutput, replyOutput, writeProofs } from './decryption.ts';
-import { shuffleOutput } from './mixing.ts';
+import { shuffleFiles, shuffleOutput } from './mixing.ts';
 import type { Mixed } from './publication.ts';
 
 type StepHandler = (services: ElectionServices, task: TaskView<Chain>, ctx: HandlerContext) => Promise<void>;
@@ -27,11 +28,19 @@ function step(run: (step: Step) => Promise<void>): StepHandler {
   return async (services, task, ctx) => run(await stepOf(services, task, ctx));
 }
 
-/** The first step: its task holds all the others. */
+/** The first step: its task holds all the others. Who did not begin with the others takes no part. */
 export const mixSession: StepHandler = async (services, task, ctx) => {
   const begun = await stepOf(services, task, ctx);
-  if (begun.own.state.length > 0) ctx.add(...nextShuffle(begun, {}));
-  else ctx.setOutput(ended(begun, {}, {}, []) as unknown as Json);
+  const late = (await answersBefore(ctx)).filter(({ failure }) => failure !== undefined);
+  const changes = exclude(
+    begun,
+    late.map(({ position, failure }) => ({ position, reason: failure! })),
+  );
+  if (begun.own.state.length > 0) ctx.add(...nextShuffle(begun, changes));
+  else {
+    const chain = { ...begun.chain, ...changes };
+    ctx.setOutput(ended({ ...begun, chain }, {}, {}, []) as unknown as Json);
+  }
 };
 
 /** Either the next shuffle, or, when there are t, the decryption. */
@@ -59,7 +68,7 @@ function nextShuffle(at: Step, changes: Partial<Chain>): ReturnType<typeof next>
 export const spreadShuffle = step(async (at) => {
   const { chain, ctx } = at;
   const candidate = chain.candidates[0]!;
-  const [answer] = await answersTo(at);
+  const [answer] = await answersBefore(at.ctx);
   const made = parsed(answer, shuffleOutput);
   if (made === undefined) {
     const gone = exclude(at, [{ position: candidate, reason: failureOf(answer) }]);
@@ -78,11 +87,18 @@ export const spreadShuffle = step(async (at) => {
       action: 'verify_shuffle',
       of: others,
       data: () => data,
-      asyncData: () => made.files as AsyncData,
+      asyncData: () => named(made.files, shuffleFiles(candidate)),
     }),
     next(at, 'judge_shuffle'),
   );
 });
+
+/** Of what an authority offers, the files that the step is about. */
+function named(files: AsyncData, names: readonly string[]): AsyncData {
+  return Object.fromEntries(
+    names.flatMap((name) => (files[name] === undefined ? [] : [[name, files[name]]])),
+  );
+}
 
 function accepted({ shufflers, candidates }: Chain, shuffler: number): Partial<Chain> {
   return {
@@ -92,19 +108,17 @@ function accepted({ shufflers, candidates }: Chain, shuffler: number): Partial<C
 }
 
 /**
- * Who verified the shuffle? If this node could not, the shuffler is left out; if others could not while it could, they
- * are: a proof is valid for everybody or for nobody.
+ * Who verified the shuffle? If this node could not, the shuffler is left out; if others could not while it could, or
+ * while it was the shuffler, they are: a proof is valid for everybody or for nobody.
  */
 export const judgeShuffle = step(async (at) => {
   const { chain, ctx, election } = at;
   const shuffler = chain.candidates[0]!;
-  const answers = await answersTo(at);
+  const answers = await answersBefore(at.ctx);
   const failed = answers.filter(({ failure }) => failure !== undefined);
   const own = answers.find(({ position }) => position === election.position);
-  const invalid = own === undefined ? failed.length === answers.length : own.failure !== undefined;
-  if (invalid) {
-    const reason = own?.failure ?? failed[0]?.failure ?? 'its shuffle was not verified';
-    ctx.addToParent(...nextShuffle(at, exclude(at, [{ position: shuffler, reason }])));
+  if (own?.failure !== undefined) {
+    ctx.addToParent(...nextShuffle(at, exclude(at, [{ position: shuffler, reason: own.failure }])));
     return;
   }
   const gone = exclude(
@@ -124,7 +138,9 @@ export const collectFactors = step(async (at) => {
   const others = (position: number): AsyncData =>
     Object.assign(
       {},
-      ...active.filter((other) => other !== position).map((other) => given.get(other)!.files),
+      ...active
+        .filter((other) => other !== position)
+        .map((other) => named(given.get(other)!.files, [fileNames.factors(other)])),
     );
   at.ctx.addToParent(
     askAll(at, {
@@ -163,28 +179,25 @@ function again(at: Step, gone: readonly { position: number; reason: string }[]):
 
 /** Each party's decryption is checked by itself: who fails is named, and does not count. */
 export const judgeDecryption = step(async (at) => {
-  const { chain, directory, ctx, services } = at;
+  const { chain, ctx, services } = at;
   const { given, gone } = await collected(at, replyOutput);
   if (gone.length > 0) return again(at, gone);
   const { active, commitments } = chain;
   const replies = Object.fromEntries(active.map((position) => [position, given.get(position)!.reply]));
   const from = chain.shufflers.at(-1)!;
-  await writeProofs(directory.directory, fileNames.decryptionCommitment, active, commitments);
-  await writeProofs(directory.directory, fileNames.decryptionReply, active, replies);
-  const { failing } = await services.mixnet.run(
-    'failingDecryptors',
-    { ...directory, from, active },
-    { signal: ctx.signal },
-  );
+  const files = [listFile(from), fileNames.polynomial, ...active.map(fileNames.factors)];
+  const { failing } = await attempt(at, files, async (judged) => {
+    await writeProofs(judged.directory, fileNames.decryptionCommitment, active, commitments);
+    await writeProofs(judged.directory, fileNames.decryptionReply, active, replies);
+    return services.mixnet.run('failingDecryptors', { ...judged, from, active }, { signal: ctx.signal });
+  });
   const wrong = failing.map((position) => ({
     position,
     reason: 'its proof of correct decryption is not valid',
   }));
-  const { excluded } = exclude(at, wrong);
+  const left = { ...chain, ...exclude(at, wrong) };
   const correct = active.filter((position) => !failing.includes(position));
-  ctx.setParentOutput(
-    ended({ ...at, chain: { ...chain, excluded } }, commitments, replies, correct) as unknown as Json,
-  );
+  ctx.setParentOutput(ended({ ...at, chain: left }, commitments, replies, correct) as unknown as Json);
 });
 
 function ended(
@@ -193,8 +206,8 @@ function ended(
   replies: Record<string, string>,
   correct: number[],
 ): Mixed {
-  const { session_id, shufflers, active, excluded } = chain;
-  return { session_id, shufflers, active, correct, commitments, replies, excluded };
+  const { able, session_id, shufflers, active, excluded } = chain;
+  return { able, session_id, shufflers, active, correct, commitments, replies, excluded };
 }
 
 async function collected<Output>(
@@ -203,7 +216,7 @@ async function collected<Output>(
 ): Promise<{ given: Map<number, Output>; gone: { position: number; reason: string }[] }> {
   const given = new Map<number, Output>();
   const gone: { position: number; reason: string }[] = [];
-  for (const answer of await answersTo(at)) {
+  for (const answer of await answersBefore(at.ctx)) {
     const output = parsed(answer, schema);
     if (output === undefined) gone.push({ position: answer.position, reason: failureOf(answer) });
     else given.set(answer.position, output);

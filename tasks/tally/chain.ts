@@ -26,7 +26,7 @@ import { sessionInput } from './mixing.ts';
 import { type SessionParticipation, sessionParticipation } from './participation.ts';
 
 const party = z.int().min(1).max(24);
-const exclusion = z.object({ authority: z.string(), reason: z.string() });
+export const exclusion = z.object({ authority: z.string(), reason: z.string() });
 
 /** What passes from step to step. */
 export const chainInput = sessionInput.extend({
@@ -57,7 +57,7 @@ export async function stepOf(
   return { ...part, services, chain: task.input, ctx };
 }
 
-/** What an authority answered to the step before: its output, or why there is none. */
+/** What an authority answered to a step: its output, or why there is none. */
 export interface Answer {
   position: number;
   output: Json;
@@ -65,19 +65,20 @@ export interface Answer {
 }
 
 /** The answers to the step before; the tasks' labels are the authorities' positions. */
-export async function answersTo({ ctx }: Step): Promise<Answer[]> {
+export async function answersBefore(ctx: HandlerContext): Promise<Answer[]> {
   const before = await ctx.previous();
-  const asked = before === undefined ? [] : await ctx.childrenOf(before.id);
-  return asked.map(({ label, status, output, error }) => ({
-    position: Number(label),
-    output,
-    failure:
-      status === 'finished' ? undefined : error === null ? 'no answer in time' : deepest(error).message,
-  }));
+  return before === undefined ? [] : (await ctx.childrenOf(before.id)).map(answerOf);
+}
+
+export function answerOf({ label, status, output, error }: TaskView): Answer {
+  const failure =
+    status === 'finished' ? undefined : error === null ? 'no answer in time' : deepest(error).message;
+  return { position: Number(label), output, failure };
 }
 
 export interface Ask {
   action: string;
+  queue: string;
   /** The authorities that are asked, and what each gets. */
   of: readonly number[];
   data: (position: number) => Json;
@@ -85,12 +86,18 @@ export interface Ask {
 }
 
 /** Asks authorities at the same time; whoever fails or is late does not stop the others. */
-export function askAll({ services, authorities, ctx }: Step, ask: Ask): TreeNode {
-  const expirationDate = new Date(ctx.now.getTime() + services.settings.tallyStepSeconds * 1000);
+export function askEach(
+  services: ElectionServices,
+  authorities: readonly AuthorityRecord[],
+  now: Date,
+  ask: Ask,
+): TreeNode {
+  const patience = services.settings.tallyStepSeconds;
+  const expirationDate = new Date(now.getTime() + patience * 1000);
   const children = ask.of.map((position) =>
     simple({
       receiver: authorities[position - 1]!.url,
-      queue: MIXNET_QUEUE,
+      queue: ask.queue,
       action: ask.action,
       label: String(position),
       data: ask.data(position),
@@ -99,8 +106,11 @@ export function askAll({ services, authorities, ctx }: Step, ask: Ask): TreeNode
     }),
   );
   // One answer is enough for the container to end well, but every other has its time; the next step sees who gave none.
-  const patience = services.settings.tallyStepSeconds;
   return parallel(children, { quorum: 1, quorumWait: patience, handler: 'tally_step', label: ask.action });
+}
+
+export function askAll({ services, authorities, ctx }: Step, ask: Omit<Ask, 'queue'>): TreeNode {
+  return askEach(services, authorities, ctx.now, { ...ask, queue: MIXNET_QUEUE });
 }
 
 /** The next step of the director, with what has changed. */
@@ -117,7 +127,10 @@ export function reference({ chain }: Step): { [key: string]: Json } {
   return { election_id, tally_id, session_id };
 }
 
-/** Leaves authorities out, by name and reason. @throws TaskError when fewer than t remain */
+/**
+ * Leaves authorities out, by name and reason. @throws TaskError when fewer than t remain, or not this node, which cannot
+ * lead what it cannot follow
+ */
 export function exclude(
   { chain, authorities, election }: Step,
   gone: readonly { position: number; reason: string }[],
@@ -129,15 +142,26 @@ export function exclude(
     ...gone.map(({ position, reason }) => ({ authority: nameOf(authorities, position), reason })),
   ];
   const able = chain.able.filter(stays);
-  if (able.length < election.threshold)
-    throw new TaskError(
-      `${able.length} authorities can go on, but ${election.threshold} are needed; left out: ${excluded
-        .map(({ authority, reason }) => `${authority} (${reason})`)
-        .join('; ')}`,
-      { excluded, needed: election.threshold },
-      'proof_invalid',
-    );
+  if (able.length < election.threshold || !stays(election.position))
+    throw tooFew(able.length, election.threshold, excluded);
   return { able, candidates: chain.candidates.filter(stays), excluded };
+}
+
+export type Exclusion = z.infer<typeof exclusion>;
+
+/** The end of a tally for lack of authorities, with everybody's name and reason. */
+export function tooFew(
+  able: number,
+  needed: number,
+  excluded: readonly Exclusion[],
+  code = 'proof_invalid',
+): TaskError {
+  const reasons = excluded.map(({ authority, reason }) => `${authority} (${reason})`).join('; ');
+  return new TaskError(
+    `${able} of the ${needed} authorities that are needed can go on; left out: ${reasons}`,
+    { excluded, needed },
+    code,
+  );
 }
 
 export function nameOf(authorities: readonly AuthorityRecord[], position: number): string {

@@ -6,18 +6,18 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
 import { TaskError } from '../../lib/engine/definitions.ts';
 import type { Json } from '../../lib/engine/model.ts';
-import { reasonOf } from '../../lib/errors.ts';
 import { fileNames } from '../../lib/mixnet/directory/fileNames.ts';
+import { Refusal } from '../../lib/mixnet/refusal.ts';
 import { openJson, openShareOf, randomnessContext, sealJson } from '../election/party-secret.ts';
 import type { ElectionServices } from '../election/services.ts';
-import { dropFiles, reportTo, sessionInput, shareFiles, takeFiles } from './mixing.ts';
-import { invalidProof, type SessionParticipation, sessionParticipation } from './participation.ts';
-import { saveRandomness } from './records.ts';
+import { type AttemptDirectory, adopt, attempt, changeState, demandList, listFile } from './attempt.ts';
+import { reportTo, sessionInput, shareFiles, takeFiles } from './mixing.ts';
+import { invalidProof, mixingParticipation, type SessionParticipation } from './participation.ts';
+import { exchangeRandomness, type SessionState, saveRandomness, shufflersOf } from './records.ts';
 
 const party = z.int().min(1).max(24);
 const octets = z
@@ -34,8 +34,8 @@ export const factorsOutput = z.object({
 export const commitmentOutput = z.object({ commitment: octets });
 export const replyOutput = z.object({ reply: octets });
 
-function demandMixed({ own, election }: SessionParticipation, from: number): void {
-  const { shufflers } = own.state;
+function demandMixed({ election }: SessionParticipation, state: SessionState, from: number): void {
+  const shufflers = shufflersOf(state);
   if (shufflers.length < election.threshold || shufflers.at(-1) !== from)
     throw new TaskError(
       `only a list that ${election.threshold} authorities have shuffled is decrypted, and it must be the last one`,
@@ -44,22 +44,33 @@ function demandMixed({ own, election }: SessionParticipation, from: number): voi
     );
 }
 
-/** Round 1. */
+/** Round 1. Asked again, it gives the same factors: they follow from the list and the key share. */
 export async function decryptionFactors(
   services: ElectionServices,
   task: TaskView<z.infer<typeof factorsInput>>,
   ctx: HandlerContext,
 ): Promise<Json> {
-  const part = await sessionParticipation(services, task, task.input);
-  const { election, session, directory } = part;
+  const part = await mixingParticipation(services, task, task.input);
+  const { election, session, own } = part;
   const { from } = task.input;
-  demandMixed(part, from);
+  demandMixed(part, own.state, from);
   const share = openShareOf(services, session);
-  const { file } = await services.mixnet.run(
-    'writeFactors',
-    { ...directory, party: election.position, from, share },
-    { signal: ctx.signal, onProgress: reportTo(ctx) },
-  );
+  const file = fileNames.factors(election.position);
+  await attempt(part, [listFile(from)], async (made) => {
+    await demandList(own.state, made.directory, from);
+    await services.mixnet.run(
+      'writeFactors',
+      { ...made, party: election.position, from, share },
+      { signal: ctx.signal, onProgress: reportTo(ctx) },
+    );
+    await changeState(ctx, part, (state) => {
+      demandMixed(part, state, from);
+      if (state.shuffles.at(-1)!.output !== own.state.shuffles.at(-1)!.output)
+        throw new TaskError('the list was exchanged meanwhile', undefined, 'disagreement');
+      return { ...state, decrypting: true };
+    });
+    await adopt(part, made.directory, [file]);
+  });
   return { files: await shareFiles(services, part, [file]) } as unknown as Json;
 }
 
@@ -69,26 +80,33 @@ export async function decryptionCommitment(
   task: TaskView<z.infer<typeof commitInput>>,
   ctx: HandlerContext,
 ): Promise<Json> {
-  const part = await sessionParticipation(services, task, task.input);
-  const { election, session, directory, tally } = part;
+  const part = await mixingParticipation(services, task, task.input);
+  const { election, session, tally, own } = part;
   const { from, active } = task.input;
-  demandMixed(part, from);
+  demandMixed(part, own.state, from);
   demandActive(part, active);
-  for (const other of active)
-    if (other !== election.position) await takeFactors(services, part, other, from, ctx);
-  const { secret, commitment } = await services.mixnet.run(
-    'commitToFactors',
-    { ...directory, party: election.position, from, active },
-    { signal: ctx.signal },
-  );
-  const sealed = sealJson(services, { secret }, randomnessContext(session.sessionId));
-  await saveRandomness(await ctx.tx<Knex>(), tally, session.question, sealed);
-  return { commitment };
+  const others = active.filter((position) => position !== election.position);
+  const files = [listFile(from), fileNames.polynomial, fileNames.factors(election.position)];
+  return attempt(part, files, async (given) => {
+    await demandList(own.state, given.directory, from);
+    for (const other of others) await takeFactors(services, part, given, other, from, ctx);
+    const { secret, commitment } = await services.mixnet.run(
+      'commitToFactors',
+      { ...given, party: election.position, from, active },
+      { signal: ctx.signal },
+    );
+    const transaction = await changeState(ctx, part, (state) => state);
+    const sealed = sealJson(services, { secret }, randomnessContext(tally.tallyId, session.sessionId));
+    await saveRandomness(transaction, tally, session.question, sealed);
+    await adopt(part, given.directory, others.map(fileNames.factors));
+    return { commitment };
+  });
 }
 
 function demandActive({ election, authorities }: SessionParticipation, active: readonly number[]): void {
   const known = active.every((position) => position <= authorities.length);
-  if (!known || !active.includes(election.position) || active.length < election.threshold)
+  const distinct = new Set(active).size === active.length;
+  if (!known || !distinct || !active.includes(election.position) || active.length < election.threshold)
     throw new TaskError(
       'this authority decrypts only as one of enough known parties',
       { active },
@@ -98,53 +116,59 @@ function demandActive({ election, authorities }: SessionParticipation, active: r
 
 async function takeFactors(
   services: ElectionServices,
-  { directory, authorities }: SessionParticipation,
+  { authorities }: SessionParticipation,
+  given: AttemptDirectory,
   other: number,
   from: number,
   ctx: HandlerContext,
 ): Promise<void> {
-  const names = [fileNames.factors(other)];
-  await takeFiles(ctx, directory.directory, names);
+  await takeFiles(ctx, given.directory, [fileNames.factors(other)]);
   try {
-    await services.mixnet.run('checkFactors', { ...directory, party: other, from }, { signal: ctx.signal });
+    await services.mixnet.run('checkFactors', { ...given, party: other, from }, { signal: ctx.signal });
   } catch (thrown) {
-    if (ctx.signal.aborted) throw thrown;
-    await dropFiles(directory.directory, names);
-    throw invalidProof(authorities[other - 1]!.name, 'decryption factors', reasonOf(thrown));
+    if (!(thrown instanceof Refusal)) throw thrown;
+    throw invalidProof(authorities[other - 1]!.name, 'decryption factors', thrown.message);
   }
 }
 
-/** Round 3: the answer to the challenge that follows from all commitments. */
+/**
+ * Round 3: the answer to the challenge that follows from all commitments. Of several answers under way at the same time,
+ * only one is given: two challenges answered with one randomness would tell the key share.
+ */
 export async function decryptionReply(
   services: ElectionServices,
   task: TaskView<z.infer<typeof replyInput>>,
   ctx: HandlerContext,
 ): Promise<Json> {
-  const part = await sessionParticipation(services, task, task.input);
-  const { election, session, directory, tally, own } = part;
+  const part = await mixingParticipation(services, task, task.input);
+  const { election, session, tally, own } = part;
   const { from, active, commitments } = task.input;
-  demandMixed(part, from);
+  demandMixed(part, own.state, from);
   demandActive(part, active);
-  if (own.sealedRandomness === null) throw new TaskError('this authority has not committed yet');
-  await writeProofs(directory.directory, fileNames.decryptionCommitment, active, commitments);
-  const context = randomnessContext(session.sessionId);
-  const { secret } = openJson(services, own.sealedRandomness, context) as { secret: string };
-  const answer = await services.mixnet.run(
-    'replyToCommitments',
-    { ...directory, party: election.position, from, active, share: openShareOf(services, session), secret },
-    { signal: ctx.signal },
-  );
-  // Before the reply is given: the challenge that this randomness has answered, for ever.
-  await saveRandomness(
-    services.db,
-    tally,
-    session.question,
-    sealJson(services, { secret: answer.secret }, context),
-  );
-  return { reply: answer.reply };
+  const { sealedRandomness } = own;
+  if (sealedRandomness === null) throw new TaskError('this authority has not committed yet');
+  const context = randomnessContext(tally.tallyId, session.sessionId);
+  const { secret } = openJson(services, sealedRandomness, context) as { secret: string };
+  const files = [listFile(from), fileNames.polynomial, ...active.map(fileNames.factors)];
+  return attempt(part, files, async (given) => {
+    await demandList(own.state, given.directory, from);
+    await writeProofs(given.directory, fileNames.decryptionCommitment, active, commitments);
+    const share = openShareOf(services, session);
+    const answer = await services.mixnet.run(
+      'replyToCommitments',
+      { ...given, party: election.position, from, active, share, secret },
+      { signal: ctx.signal },
+    );
+    // Before the reply is given: the challenge that this randomness has answered, for ever.
+    const next = sealJson(services, { secret: answer.secret }, context);
+    const sealed = { read: sealedRandomness, next };
+    if (!(await exchangeRandomness(services.db, tally, session.question, sealed)))
+      throw new TaskError('another answer is being made with this commitment', undefined, 'disagreement');
+    return { reply: answer.reply };
+  });
 }
 
-/** Commitments or replies of the active parties, which came with a task, into the proof directory. */
+/** Commitments or replies of the active parties, which came with a task, as files of a proof directory. */
 export async function writeProofs(
   folder: string,
   name: (party: number) => string,

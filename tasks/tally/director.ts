@@ -8,6 +8,7 @@
  *      |  |- mix_session per question                             see chain.ts
  *      |  |- publish_tally
  *      |     |- parallel: verify_and_publish_tally
+ *      |     |- judge_publication
  *      |     |- parallel: compare_tally                           each asks each other directly (D32)
  *      |     |- return_tally → send_callback
  */
@@ -33,11 +34,21 @@ import {
   reference,
 } from '../election/callbacks.ts';
 import { electionKey } from '../election/election.ts';
-import { type AuthorityRecord, authoritiesOf, sessionsOf } from '../election/records.ts';
+import { type AuthorityRecord, authoritiesOf, type ElectionRecord, sessionsOf } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
 import type { TallyRequest } from '../election/tally-request.ts';
 import { demandElection } from '../election/trust.ts';
-import { type Chain, chainInput } from './chain.ts';
+import {
+  answerOf,
+  answersBefore,
+  askEach,
+  type Chain,
+  chainInput,
+  type Exclusion,
+  exclusion,
+  nameOf,
+  tooFew,
+} from './chain.ts';
 import * as steps from './chain-steps.ts';
 import { participation } from './participation.ts';
 import { mixed, publicationOutput } from './publication.ts';
@@ -48,6 +59,9 @@ const tallying = z.object({
   request: z.custom<TallyRequest>((value) => typeof value === 'object' && value !== null),
   request_hash: z.string(),
 });
+
+/** What the end of a tally knows: who was left out. */
+const conclusionInput = referenceInput.extend({ excluded: z.array(exclusion).max(100) });
 
 const local = { queue: DIRECTOR_QUEUE, localOnly: true } as const;
 const retry = { attempts: 3 };
@@ -70,7 +84,10 @@ export function tallyDirectorDefinitions(services: ElectionServices): (DefinedTa
     defineTask({ ...local, action: 'publish_tally', input: referenceInput, retry }, (task, ctx) =>
       publishTally(services, task, ctx),
     ),
-    defineTask({ ...local, action: 'return_tally', input: referenceInput, retry }, (task, ctx) =>
+    defineTask({ ...local, action: 'judge_publication', input: conclusionInput, retry }, (task, ctx) =>
+      judgePublication(services, task, ctx),
+    ),
+    defineTask({ ...local, action: 'return_tally', input: conclusionInput, retry }, (task, ctx) =>
       returnTally(services, task, ctx),
     ),
     chainStep('mix_session', steps.mixSession),
@@ -81,6 +98,7 @@ export function tallyDirectorDefinitions(services: ElectionServices): (DefinedTa
     chainStep('judge_decryption', steps.judgeDecryption),
     // Even when nobody answers, the next step decides what that means.
     defineContainer({ name: 'tally_step', handleError: (_task, _error, ctx) => ctx.recover() }),
+    defineContainer({ name: 'review_tally', handleError: reviewsFailed }),
     defineContainer({ name: 'perform_tally' }),
   ];
 }
@@ -95,18 +113,49 @@ async function tallyElection(
   const authorities = await authoritiesOf(services.db, election.key);
   const data = { request, request_hash, tally_id: task.id } as unknown as Json;
   const reviews = toEach(authorities, PERFORMER_QUEUE, 'review_tally', () => data);
-  const some = election.threshold < authorities.length;
+  const mix = { election_id: request.election_id, tally_id: task.id };
   ctx.add(
-    parallel(
-      reviews,
-      some ? { quorum: election.threshold, quorumWait: services.settings.tallyWaitSeconds } : {},
-    ),
-    simple({
-      queue: DIRECTOR_QUEUE,
-      action: 'mix_tally',
-      data: { election_id: request.election_id, tally_id: task.id },
-    }),
+    reviewsOf(services, election, authorities, reviews),
+    simple({ queue: DIRECTOR_QUEUE, action: 'mix_tally', data: mix }),
   );
+}
+
+/**
+ * With a threshold below n, this node waits for its own review, and for enough of the others': it cannot lead a tally
+ * that it has not approved, however quick the others are.
+ */
+function reviewsOf(
+  { settings }: ElectionServices,
+  { threshold, position }: ElectionRecord,
+  authorities: readonly AuthorityRecord[],
+  reviews: readonly TreeNode[],
+): TreeNode {
+  if (threshold === authorities.length) return parallel(reviews);
+  const others = parallel(
+    reviews.filter((_, index) => index !== position - 1),
+    {
+      quorum: Math.max(1, threshold - 1),
+      quorumWait: settings.tallyWaitSeconds,
+      handler: 'review_tally',
+      label: OTHERS,
+      data: { needed: threshold - 1, names: authorities.map(({ name }) => name) },
+    },
+  );
+  return parallel([reviews[position - 1]!, others]);
+}
+
+const OTHERS = 'the other authorities';
+
+/** Too few of the others can take part: the error says who, and why each. */
+async function reviewsFailed(task: TaskView, error: Failure, ctx: HandlerContext): Promise<void> {
+  const { needed, names } = z.object({ needed: z.int(), names: z.array(z.string()) }).parse(task.input);
+  if (needed === 0) return ctx.recover();
+  const failed = (await ctx.children()).filter(({ status }) => status === 'error');
+  const left = failed.map((child) => {
+    const { position, failure } = answerOf(child);
+    return { authority: names[position - 1] ?? `party ${position}`, reason: failure! };
+  });
+  throw tooFew(names.length - left.length, needed + 1, left, deepest(error).code);
 }
 
 function toEach(
@@ -145,13 +194,17 @@ async function mixTally(
   ctx: HandlerContext,
 ): Promise<void> {
   const { election, authorities, tally } = await participation(services, task, task.input);
-  const before = await ctx.previous();
-  const reviews = (await ctx.childrenOf(before!.id)).filter(({ status }) => status === 'finished');
-  const agreeing = reviews.filter(
-    ({ output }) => reviewOutput.safeParse(output).data?.lists_hash === tally.listsHash,
-  );
-  const able = agreeing.map(({ label }) => Number(label));
-  if (able.length < election.threshold) throw disagreement(reviews, authorities);
+  const reviews = (await reviewsBefore(ctx)).map(answerOf);
+  const excluded = reviews.flatMap((review): Exclusion[] => {
+    const reason = review.failure ?? disagreementWith(tally.listsHash, review.output);
+    return reason === undefined ? [] : [{ authority: nameOf(authorities, review.position), reason }];
+  });
+  const able = reviews
+    .map(({ position }) => position)
+    .filter((position) => !excluded.some(({ authority }) => authority === nameOf(authorities, position)))
+    .sort((one, other) => one - other);
+  if (able.length < election.threshold)
+    throw tooFew(able.length, election.threshold, excluded, 'disagreement');
   const { election_id, tally_id } = task.input;
   for (const { sessionId: session_id, question } of await sessionsOf(services.db, election.key)) {
     const session = { election_id, tally_id, session_id };
@@ -167,7 +220,7 @@ async function mixTally(
       able,
       candidates: able,
       shufflers: [],
-      excluded: [],
+      excluded,
       active: [],
       commitments: {},
     };
@@ -185,65 +238,117 @@ async function mixTally(
   ctx.add(simple({ queue: DIRECTOR_QUEUE, action: 'publish_tally', data: { election_id, tally_id } }));
 }
 
-function disagreement(reviews: readonly TaskView[], authorities: readonly AuthorityRecord[]): TaskError {
-  const hashes = Object.fromEntries(
-    reviews.map(({ label, output }) => [
-      authorities[Number(label) - 1]?.name ?? label,
-      reviewOutput.safeParse(output).data?.lists_hash ?? null,
-    ]),
-  );
-  return new TaskError('the authorities do not agree on the list of ballots', { hashes }, 'disagreement');
+async function reviewsBefore(ctx: HandlerContext): Promise<TaskView[]> {
+  const before = await ctx.previous();
+  const direct = before === undefined ? [] : await ctx.childrenOf(before.id);
+  const nested = direct.find(({ label }) => label === OTHERS);
+  return nested === undefined
+    ? direct
+    : [...direct.filter(({ id }) => id !== nested.id), ...(await ctx.childrenOf(nested.id))];
 }
 
-/** Those who decrypted every question have all the proofs: they complete, verify and publish. */
+function disagreementWith(listsHash: string | null, output: Json): string | undefined {
+  const given = reviewOutput.safeParse(output).data;
+  if (given === undefined) return 'its review is malformed';
+  if (given.lists_hash === listsHash) return undefined;
+  return `the authorities do not agree on the list of ballots: its list is ${given.lists_hash}, not ${listsHash}`;
+}
+
+/** Those who were there to the end of every question have all the proofs: they complete, verify and publish. */
 async function publishTally(
   services: ElectionServices,
   task: TaskView<z.infer<typeof referenceInput>>,
   ctx: HandlerContext,
 ): Promise<void> {
   const { election, authorities } = await participation(services, task, task.input);
-  const siblings = await ctx.siblings();
-  const sessions = siblings
+  const sessions = (await ctx.siblings())
     .filter(({ action }) => action === 'mix_session')
     .map(({ output }) => mixed.parse(output));
   const { election_id, tally_id } = task.input;
-  const complete = authorities.filter(({ position }) =>
-    sessions.every(({ active }) => active.length === 0 || active.includes(position)),
+  const complete = sessions.reduce(
+    (left, { able }) => left.filter((position) => able.includes(position)),
+    sessions[0]?.able ?? [],
   );
-  if (complete.length < election.threshold)
-    throw new TaskError('too few authorities have all the proofs', { sessions }, 'proof_invalid');
+  const excluded = distinct(sessions.flatMap((session) => session.excluded));
+  if (complete.length < election.threshold) throw tooFew(complete.length, election.threshold, excluded);
   const data = { election_id, tally_id, sessions } as unknown as Json;
-  const tally = { election_id, tally_id };
   ctx.add(
-    parallel(toEach(complete, PERFORMER_QUEUE, 'verify_and_publish_tally', () => data)),
-    parallel(
-      toEach(complete, PERFORMER_QUEUE, 'compare_tally', () => ({
-        ...tally,
-        with: complete.map(({ position }) => position),
-      })),
-    ),
-    simple({ queue: DIRECTOR_QUEUE, action: 'return_tally', data: tally }),
+    askEach(services, authorities, ctx.now, {
+      queue: PERFORMER_QUEUE,
+      action: 'verify_and_publish_tally',
+      of: complete,
+      data: () => data,
+    }),
+    simple({
+      queue: DIRECTOR_QUEUE,
+      action: 'judge_publication',
+      data: { election_id, tally_id, excluded } as unknown as Json,
+    }),
   );
 }
 
-/** EO-41. */
+/** An authority that was left out of several questions is named once. */
+function distinct(excluded: readonly Exclusion[]): Exclusion[] {
+  return excluded.filter(
+    ({ authority }, index) => excluded.findIndex((other) => other.authority === authority) === index,
+  );
+}
+
+/** Whoever published, published the same; then they ask one another. */
+async function judgePublication(
+  services: ElectionServices,
+  task: TaskView<z.infer<typeof conclusionInput>>,
+  ctx: HandlerContext,
+): Promise<void> {
+  const { election, authorities, tally } = await participation(services, task, task.input);
+  const { election_id, tally_id } = task.input;
+  const answers = await answersBefore(ctx);
+  const own = answers.find(({ position }) => position === election.position);
+  if (own?.failure !== undefined) throw new TaskError(own.failure, undefined, 'proof_invalid');
+  const excluded = [...task.input.excluded];
+  const published: number[] = [];
+  for (const { position, output, failure } of answers) {
+    const authority = nameOf(authorities, position);
+    const given = publicationOutput.safeParse(output).data;
+    if (given === undefined) excluded.push({ authority, reason: failure ?? 'its answer is malformed' });
+    else if (given.tally_hash === tally.tallyHash) published.push(position);
+    else
+      throw new TaskError(
+        `${authority} published another tally than ${services.node.name}: ${given.tally_hash} and ${tally.tallyHash}`,
+        { [authority]: given.tally_hash, [services.node.name]: tally.tallyHash },
+        'disagreement',
+      );
+  }
+  if (published.length < election.threshold) throw tooFew(published.length, election.threshold, excluded);
+  const compare = { election_id, tally_id, with: published };
+  const asked = authorities.filter(({ position }) => published.includes(position));
+  ctx.addToParent(
+    parallel(toEach(asked, PERFORMER_QUEUE, 'compare_tally', () => compare)),
+    simple({
+      queue: DIRECTOR_QUEUE,
+      action: 'return_tally',
+      data: { election_id, tally_id, excluded } as unknown as Json,
+    }),
+  );
+}
+
+/** EO-41; and who was left out, by name and reason, which the original could not say. */
 async function returnTally(
   services: ElectionServices,
-  task: TaskView<z.infer<typeof referenceInput>>,
+  task: TaskView<z.infer<typeof conclusionInput>>,
   ctx: HandlerContext,
 ): Promise<void> {
   const { election, tally } = await participation(services, task, task.input);
-  const [verified] = (await ctx.siblings()).filter(({ type }) => type === 'parallel');
-  const published = (await ctx.childrenOf(verified!.id)).map(({ output }) => publicationOutput.parse(output));
-  const own = published.find(({ tally_hash }) => tally_hash === tally.tallyHash);
-  if (own === undefined || published.some(({ tally_hash }) => tally_hash !== own.tally_hash))
-    throw new TaskError('the authorities published different tallies', { published }, 'disagreement');
-  const { request } = tally;
+  const { excluded } = task.input;
   ctx.add(
-    callbackTask(request.callback_url, {
+    callbackTask(tally.request.callback_url, {
       status: 'finished',
       reference: reference(election.request.id, 'POST /tally'),
-      data: { tally_url: `${services.publicUrl}/${election.key}/tally.tar.gz`, tally_hash: own.tally_hash },
+      data: {
+        tally_url: `${services.publicUrl}/${election.key}/tally.tar.gz`,
+        tally_hash: tally.tallyHash,
+        ...(excluded.length === 0 ? {} : { left_out: excluded }),
+      },
     }),
   );
 }

@@ -9,18 +9,35 @@ export interface TallyFolders {
   votes: string;
   invalidVotes: string;
   spool: string;
-  session(sessionId: string): { root: string; ciphertexts: string; proof: string; plaintexts: string };
+  /** Of steps that are under way. */
+  attempts: string;
+  session(sessionId: string): { root: string; ciphertexts: string; proof: string; attempts: string };
+}
+
+function electionFolder(services: ElectionServices, election: string): string {
+  if (!TALLY_ID.test(election)) throw new RangeError('not the id of an election');
+  return join(services.privateFolder, 'elections', election);
+}
+
+/** Where votes are reviewed, until the tally is recorded. */
+export function reviewsFolder(services: ElectionServices, election: string): string {
+  return join(electionFolder(services, election), 'reviews');
 }
 
 /** Ids were checked by their schemas; a path that leaves the folder is refused all the same. */
 export function tallyFolders(services: ElectionServices, election: string, tallyId: string): TallyFolders {
-  if (!TALLY_ID.test(tallyId) || !TALLY_ID.test(election)) throw new RangeError('not the id of a tally');
-  const root = join(services.privateFolder, 'elections', election, 'tallies', tallyId);
+  if (!TALLY_ID.test(tallyId)) throw new RangeError('not the id of a tally');
+  return foldersIn(join(electionFolder(services, election), 'tallies', tallyId));
+}
+
+/** The parts of a tally's folder, wherever it is. */
+export function foldersIn(root: string): TallyFolders {
   return {
     root,
     votes: join(root, 'votes'),
     invalidVotes: join(root, 'invalid_votes'),
     spool: join(root, 'spool'),
+    attempts: join(root, 'attempts'),
     session(sessionId) {
       if (!TALLY_ID.test(sessionId)) throw new RangeError('not the id of a session');
       const folder = join(root, sessionId);
@@ -28,7 +45,7 @@ export function tallyFolders(services: ElectionServices, election: string, tally
         root: folder,
         ciphertexts: join(folder, 'ciphertexts_json'),
         proof: join(folder, 'proof'),
-        plaintexts: join(folder, 'plaintexts_json'),
+        attempts: join(folder, 'attempts'),
       };
     },
   };

@@ -4,26 +4,35 @@
  * An authority shuffles only what it has verified from the beginning of the chain, and signs what it made, so that a
  * director cannot pass shuffles of its own for those of others.
  */
-import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
 import { TaskError } from '../../lib/engine/definitions.ts';
 import type { AsyncData, Json } from '../../lib/engine/model.ts';
-import { reasonOf } from '../../lib/errors.ts';
 import { fileNames, shuffleProofFiles } from '../../lib/mixnet/directory/fileNames.ts';
 import { isSignedBy, signAs } from '../../lib/mixnet/keys/partyKey.ts';
+import { Refusal } from '../../lib/mixnet/refusal.ts';
 import { hashFile } from '../election/hash.ts';
 import { openPartySecret } from '../election/party-secret.ts';
 import type { ElectionServices } from '../election/services.ts';
 import {
+  type AttemptDirectory,
+  adopt,
+  attempt,
+  chainUpTo,
+  changeState,
+  demandList,
+  listFile,
+} from './attempt.ts';
+import {
   invalidProof,
+  mixingParticipation,
   participation,
   type SessionParticipation,
-  sessionParticipation,
 } from './participation.ts';
-import { saveSessionState, setTallyStatus } from './records.ts';
+import { lockTally, type SessionState, setTallyStatus } from './records.ts';
 import { referenceInput } from './review.ts';
 
 const party = z.int().min(1).max(24);
@@ -57,7 +66,9 @@ export async function performTally(
   ctx: HandlerContext,
 ): Promise<Json> {
   const { tally } = await participation(services, task, task.input);
-  if (tally.status === 'approved') await setTallyStatus(await ctx.tx<Knex>(), tally, 'mixing');
+  const transaction = await ctx.tx<Knex>();
+  const { status } = await lockTally(transaction, tally);
+  if (status === 'approved') await setTallyStatus(transaction, tally, 'mixing');
   return { ready: true };
 }
 
@@ -65,38 +76,60 @@ export function reportTo(ctx: HandlerContext): (step: string, done: number) => v
   return (step, done) => ctx.progress({ step, done, total: 1 });
 }
 
+/**
+ * An authority makes one shuffle of a session: asked again for the same, it gives the same files, and for another it
+ * refuses.
+ */
 export async function shuffle(
   services: ElectionServices,
   task: TaskView<z.infer<typeof shuffleInput>>,
   ctx: HandlerContext,
 ): Promise<Json> {
-  const part = await sessionParticipation(services, task, task.input);
-  const { election, own, directory } = part;
+  const part = await mixingParticipation(services, task, task.input);
   const { from } = task.input;
-  const me = election.position;
-  const chain = chainUpTo(part, from);
-  if (chain.includes(me)) throw new TaskError('this authority has shuffled the list already');
-  await services.mixnet.run(
-    'shuffle',
-    { ...directory, party: me, from },
-    { signal: ctx.signal, onProgress: reportTo(ctx) },
-  );
-  const state = { ...own.state, shufflers: [...chain, me] };
-  await saveSessionState(await ctx.tx<Knex>(), part.tally, part.session.question, state);
-  const files = await shareFiles(services, part, shuffleFiles(me));
-  const statement = await shuffleStatement(part, me, from, directory.directory);
+  const made = part.own.state.own;
+  if (made === null) await makeShuffle(services, part, from, ctx);
+  else if (made.from !== from)
+    throw new TaskError(
+      `this authority has shuffled the list of ${made.from} already`,
+      undefined,
+      'disagreement',
+    );
+  const { election, directory } = part;
+  const files = await shareFiles(services, part, shuffleFiles(election.position));
+  const statement = await shuffleStatement(part, election.position, from, directory.directory);
   const signature = Buffer.from(signAs(openPartySecret(services, election), statement)).toString('hex');
   return { files, signature } as unknown as Json;
 }
 
-/** The part of our chain that ends with `from`; later shuffles were given up by the director. */
-function chainUpTo({ own }: SessionParticipation, from: number): number[] {
-  if (from === 0) return [];
-  const { shufflers } = own.state;
-  const end = shufflers.indexOf(from);
-  if (end === -1)
-    throw new TaskError(`no shuffle of party ${from} was verified here`, undefined, 'disagreement');
-  return shufflers.slice(0, end + 1);
+async function makeShuffle(
+  services: ElectionServices,
+  part: SessionParticipation,
+  from: number,
+  ctx: HandlerContext,
+): Promise<void> {
+  const party = part.election.position;
+  await attempt(part, [fileNames.publicKey, listFile(from)], async (made) => {
+    await demandList(part.own.state, made.directory, from);
+    const options = { signal: ctx.signal, onProgress: reportTo(ctx) };
+    const { outputHash: output } = await services.mixnet.run('shuffle', { ...made, party, from }, options);
+    await changeState(ctx, part, (state) => {
+      if (state.own !== null)
+        throw new TaskError('this authority is shuffling already', undefined, 'disagreement');
+      return { ...extended(state, from, { party, output }), own: { from, output } };
+    });
+    await adopt(part, made.directory, shuffleFiles(party));
+  });
+}
+
+/** The chain up to `from`, and one shuffle more. @throws TaskError when that cannot be */
+function extended(state: SessionState, from: number, next: { party: number; output: string }): SessionState {
+  if (state.decrypting)
+    throw new TaskError('the list is being decrypted: the chain is final', undefined, 'disagreement');
+  const chain = chainUpTo(state, from);
+  if (chain.some(({ party }) => party === next.party))
+    throw new TaskError(`party ${next.party} has shuffled the list already`, undefined, 'disagreement');
+  return { ...state, shuffles: [...chain, next] };
 }
 
 export function shuffleFiles(shuffler: number): string[] {
@@ -144,34 +177,46 @@ export async function verifyShuffle(
   task: TaskView<z.infer<typeof verifyInput>>,
   ctx: HandlerContext,
 ): Promise<Json> {
-  const part = await sessionParticipation(services, task, task.input);
-  const { authorities, directory, own } = part;
-  const { from, party: shuffler, signature } = task.input;
-  const chain = chainUpTo(part, from);
-  const authority = authorities[shuffler - 1];
-  if (authority === undefined || chain.includes(shuffler))
-    throw new TaskError(`party ${shuffler} cannot be the next shuffler`, undefined, 'disagreement');
-  await takeFiles(ctx, directory.directory, shuffleFiles(shuffler));
-  try {
-    const statement = await shuffleStatement(part, shuffler, from, directory.directory);
-    if (!isSignedBy(authority.partyKey!, statement, signature))
-      throw new TaskError(`the shuffle is not signed by ${authority.name}`);
-    await services.mixnet.run(
-      'verifyShuffle',
-      { ...directory, party: shuffler, from },
-      { signal: ctx.signal, onProgress: reportTo(ctx) },
-    );
-  } catch (thrown) {
-    if (ctx.signal.aborted) throw thrown;
-    await dropFiles(directory.directory, shuffleFiles(shuffler));
-    throw invalidProof(authority.name, `shuffle of question ${part.session.question + 1}`, reasonOf(thrown));
-  }
-  const state = { ...own.state, shufflers: [...chain, shuffler] };
-  await saveSessionState(await ctx.tx<Knex>(), part.tally, part.session.question, state);
+  const part = await mixingParticipation(services, task, task.input);
+  const { from, party } = task.input;
+  if (part.authorities[party - 1] === undefined || party === part.election.position)
+    throw new TaskError(`party ${party} cannot be the next shuffler`, undefined, 'disagreement');
+  extended(part.own.state, from, { party, output: '' });
+  await attempt(part, [fileNames.publicKey, listFile(from)], async (given) => {
+    await demandList(part.own.state, given.directory, from);
+    await takeFiles(ctx, given.directory, shuffleFiles(party));
+    const output = await verifiedOutput(services, part, task.input, given, ctx);
+    await changeState(ctx, part, (state) => extended(state, from, { party, output }));
+    await adopt(part, given.directory, shuffleFiles(party));
+  });
   return { valid: true };
 }
 
-/** Files that came with a task go into the proof directory, under their names there. */
+/** The hash of the output list. @throws TaskError `proof_invalid` naming the shuffler */
+async function verifiedOutput(
+  services: ElectionServices,
+  part: SessionParticipation,
+  { from, party, signature }: z.infer<typeof verifyInput>,
+  given: AttemptDirectory,
+  ctx: HandlerContext,
+): Promise<string> {
+  const { name, partyKey } = part.authorities[party - 1]!;
+  const step = `shuffle of question ${part.session.question + 1}`;
+  const statement = await shuffleStatement(part, party, from, given.directory);
+  if (!isSignedBy(partyKey!, statement, signature))
+    throw invalidProof(name, step, 'it is not signed with its key');
+  try {
+    const options = { signal: ctx.signal, onProgress: reportTo(ctx) };
+    const { outputHash } = await services.mixnet.run('verifyShuffle', { ...given, party, from }, options);
+    return outputHash;
+  } catch (thrown) {
+    // Everything else is a failure of this node, not of the shuffler.
+    if (thrown instanceof Refusal) throw invalidProof(name, step, thrown.message);
+    throw thrown;
+  }
+}
+
+/** Files that came with a task go into a folder, under their names in the proof directory. */
 export async function takeFiles(
   ctx: HandlerContext,
   folder: string,
@@ -182,8 +227,4 @@ export async function takeFiles(
     await mkdir(dirname(target), { recursive: true });
     await copyFile(ctx.asyncData(name), target);
   }
-}
-
-export async function dropFiles(folder: string, names: readonly string[]): Promise<void> {
-  for (const name of names) await rm(join(folder, name), { force: true });
 }

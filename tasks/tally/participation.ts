@@ -68,6 +68,21 @@ export async function sessionParticipation(
   return { ...part, session, own, directory };
 }
 
+/** For the steps of the mixing, which end when the tally is published. */
+export async function mixingParticipation(
+  services: ElectionServices,
+  task: Pick<TaskView, 'peerId'>,
+  reference: TallyReference & { session_id: string },
+): Promise<SessionParticipation> {
+  const part = await sessionParticipation(services, task, reference);
+  if (part.tally.status !== 'published') return part;
+  throw new TaskError(
+    `the tally ${reference.tally_id} is published: nothing of it is mixed or decrypted any more`,
+    undefined,
+    'disagreement',
+  );
+}
+
 /** A failure that names the authority whose proof or message is wrong. */
 export function invalidProof(authority: string, step: string, reason: string): TaskError {
   return new TaskError(

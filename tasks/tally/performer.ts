@@ -1,7 +1,7 @@
 /** The tasks of a tally that every authority performs (EO-31…EO-40). */
 import { z } from 'zod';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
-import { type DefinedTask, defineTask } from '../../lib/engine/definitions.ts';
+import { type DefinedTask, defineTask, TaskError } from '../../lib/engine/definitions.ts';
 import { parallel } from '../../lib/engine/tree.ts';
 import { MIXNET_QUEUE, PERFORMER_QUEUE } from '../election/callbacks.ts';
 import { compareTask } from '../election/comparison.ts';
@@ -65,6 +65,13 @@ async function compareTally(
   ctx: HandlerContext,
 ): Promise<void> {
   const { election, authorities, tally } = await participation(services, task, task.input);
+  const among = new Set(task.input.with);
+  if (among.size < election.threshold || !among.has(election.position))
+    throw new TaskError(
+      `a tally is compared among ${election.threshold} authorities at least`,
+      { with: task.input.with },
+      'disagreement',
+    );
   const others = authorities.filter(
     ({ position }) => position !== election.position && task.input.with.includes(position),
   );

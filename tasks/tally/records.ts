@@ -15,12 +15,25 @@ export interface TallyRecord {
   tallyHash: string | null;
 }
 
-/** How far a session of a tally has come on this authority. */
+/**
+ * How far a session of a tally has come on this authority. Lists are named by the SHA-256 of their files, so that a file
+ * that came later, or was exchanged, is never taken for the one that was approved or verified.
+ */
 export interface SessionState {
   /** How many ciphertexts are mixed; 0: there is nothing to mix. */
   length: number;
-  /** Parties whose shuffles were verified here, in the order of the chain; this node's own among them. */
-  shufflers: number[];
+  /** The approved list, in the proof directory's form; null: there is nothing to mix. */
+  list: string | null;
+  /** Shuffles that were verified here, in the order of the chain, with their output lists; this node's own among them. */
+  shuffles: { party: number; output: string }[];
+  /** The one shuffle that this authority makes of the session in this tally. */
+  own: { from: number; output: string } | null;
+  /** Decryption factors were given away: the chain is final, and the election counts as tallied. */
+  decrypting: boolean;
+}
+
+export function shufflersOf(state: SessionState): number[] {
+  return state.shuffles.map(({ party }) => party);
 }
 
 export interface TallySessionRecord {
@@ -40,7 +53,8 @@ export async function insertTally(
     request: TallyRequest;
     votesHash: string;
     listsHash: string;
-    lengths: readonly number[];
+    /** Of each question: how many ciphertexts, and the list that is mixed. */
+    lists: readonly Pick<SessionState, 'length' | 'list'>[];
   },
 ): Promise<void> {
   const { election, tallyId } = tally;
@@ -55,8 +69,8 @@ export async function insertTally(
     })
     .returning('id');
   await db('tally_sessions').insert(
-    tally.lengths.map((length, question) => {
-      const state: SessionState = { length, shufflers: [] };
+    tally.lists.map(({ length, list }, question) => {
+      const state: SessionState = { length, list, shuffles: [], own: null, decrypting: false };
       return { tally: inserted.id, question, state: JSON.stringify(state) };
     }),
   );
@@ -104,11 +118,36 @@ export async function giveUpUnfinished(db: Knex, election: string, reason: strin
     .update({ status: 'failed', reason, last_modified_date: db.fn.now() });
 }
 
-/** Allows one more tally (EO-52 `--reset-tally`). Answers how many published tallies were reset. */
-export async function resetPublished(db: Knex, election: string): Promise<number> {
-  return db('tallies')
-    .where({ election, status: 'published' })
-    .update({ status: 'reset', last_modified_date: db.fn.now() });
+const DECRYPTED = `exists (select 1 from tally_sessions s where s.tally = tallies.id
+  and (s.state ->> 'decrypting')::boolean)`;
+
+/**
+ * The tallies that count as made (EO-31): the published ones, and those for which this authority gave decryption factors,
+ * whatever became of them. Two decryptions of different lists show the votes in which the lists differ.
+ */
+export async function tallied(db: Knex, election: string): Promise<TallyRecord[]> {
+  const { rows } = await db.raw(
+    `select ${TALLY} from tallies where election = ? and status <> 'reset' and (status = 'published' or ${DECRYPTED})
+     order by id`,
+    [election],
+  );
+  return rows;
+}
+
+/** Allows one more tally (EO-52 `--reset-tally`). Answers how many tallies were reset. */
+export async function resetTallied(db: Knex, election: string): Promise<number> {
+  const { rowCount } = await db.raw(
+    `update tallies set status = 'reset', last_modified_date = now()
+     where election = ? and status <> 'reset' and (status = 'published' or ${DECRYPTED})`,
+    [election],
+  );
+  return rowCount;
+}
+
+/** Locked until the transaction ends; nobody gives the tally up meanwhile. */
+export async function lockTally(db: Knex, tally: Pick<TallyRecord, 'id'>): Promise<TallyRecord> {
+  const { rows } = await db.raw(`select ${TALLY} from tallies where id = ? for update`, [tally.id]);
+  return rows[0];
 }
 
 export async function tallySession(
@@ -142,4 +181,20 @@ export async function saveRandomness(
   sealed: Buffer,
 ): Promise<void> {
   await db('tally_sessions').where({ tally: tally.id, question }).update({ sealed_randomness: sealed });
+}
+
+/**
+ * Replaces the randomness only if it is still what was read: of two answers that are made from it at the same time, one
+ * is never given. Answers whether it was replaced.
+ */
+export async function exchangeRandomness(
+  db: Knex,
+  tally: Pick<TallyRecord, 'id'>,
+  question: number,
+  sealed: { read: Buffer; next: Buffer },
+): Promise<boolean> {
+  const changed = await db('tally_sessions')
+    .where({ tally: tally.id, question, sealed_randomness: sealed.read })
+    .update({ sealed_randomness: sealed.next });
+  return changed === 1;
 }

@@ -4,17 +4,18 @@ import { simple } from '../../lib/engine/tree.ts';
 import { ConclaveError } from '../../lib/errors.ts';
 import { DIRECTOR_QUEUE } from '../election/callbacks.ts';
 import { type ElectionId, electionKey } from '../election/election.ts';
-import { sessionsOf } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { parseTallyRequest, tallyRequestHash } from '../election/tally-request.ts';
 import { demandElection } from '../election/trust.ts';
-import { resetPublished, talliesOf } from './records.ts';
+import { isUnderWay, oneAtATime } from '../election/under-way.ts';
+import { resetTallied } from './records.ts';
+import { demandTallyable } from './review.ts';
 
 /**
  * Starts a tally with this node as director.
  * @returns the id of the root task
  * @throws ConclaveError `invalid_request` with all problems, `election_not_found`, `election_not_ready`,
- *   `already_tallied`, `share_missing`, `not_an_authority` when another authority is the election's director
+ *   `already_tallied`, `tally_running`, `share_missing`, `not_an_authority` when another authority is the election's director
  */
 export async function requestTally(services: ElectionServices, body: unknown): Promise<string> {
   const request = parseTallyRequest(body);
@@ -25,18 +26,13 @@ export async function requestTally(services: ElectionServices, body: unknown): P
       who: `${services.node.name} is not the director (${election.directorUrl} is), and`,
       electionId,
     });
-  if (election.status !== 'created') throw new ConclaveError('election_not_ready', { electionId });
-  for (const { sessionId, sealedShare } of await sessionsOf(services.db, election.key))
-    if (sealedShare === null)
-      throw new ConclaveError('share_missing', {
-        detail: `the key share of session ${sessionId} is not on this node; restore it first`,
-      });
-  const tallies = await talliesOf(services.db, election.key);
-  const published = tallies.some(({ status }) => status === 'published');
-  if (published && !services.settings.multipleTallies && !request.force)
-    throw new ConclaveError('already_tallied', { electionId });
+  await demandTallyable(services, election, request);
   const data = { request, request_hash: tallyRequestHash(request) } as unknown as Json;
-  return services.create(simple({ queue: DIRECTOR_QUEUE, action: 'tally_election', data }));
+  return oneAtATime(`tally ${election.key}`, async () => {
+    if (await isUnderWay(services.db, 'tally_election', election.key))
+      throw new ConclaveError('tally_running', { electionId });
+    return services.create(simple({ queue: DIRECTOR_QUEUE, action: 'tally_election', data }));
+  });
 }
 
 /**
@@ -49,5 +45,5 @@ export async function resetTally(
 ): Promise<number> {
   const key = electionKey(electionId);
   await demandElection(services as ElectionServices, electionId);
-  return resetPublished(services.db, key);
+  return resetTallied(services.db, key);
 }

@@ -3,7 +3,8 @@
  * does not count, and asks its operator, showing what was found.
  */
 import { createReadStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
@@ -13,16 +14,17 @@ import { external, simple } from '../../lib/engine/tree.ts';
 import { ConclaveError } from '../../lib/errors.ts';
 import { denial } from '../create-election/performer.ts';
 import { PERFORMER_QUEUE } from '../election/callbacks.ts';
-import { describeTally } from '../election/description.ts';
+import { approvalInfo, describeTally } from '../election/description.ts';
 import { equalDigests, niUri, parseNiUri } from '../election/hash.ts';
-import { type ElectionRecord, type SessionRecord, sessionsOf } from '../election/records.ts';
+import { type ElectionRecord, lockElection, type SessionRecord, sessionsOf } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { protocolInfoOf } from '../election/session-parameters.ts';
 import { parseTallyRequest, type TallyRequest, tallyRequestHash } from '../election/tally-request.ts';
 import { demandAuthorities, demandDirector, demandElection } from '../election/trust.ts';
 import { type SortedVotes, sortVotes, type VerifyBallots } from '../election/votes.ts';
-import { type TallyFolders, tallyFolders } from './folders.ts';
-import { findTally, giveUpUnfinished, insertTally, setTallyStatus, talliesOf } from './records.ts';
+import { inFolder } from './attempt.ts';
+import { foldersIn, reviewsFolder, type TallyFolders, tallyFolders } from './folders.ts';
+import { findTally, giveUpUnfinished, insertTally, lockTally, setTallyStatus, tallied } from './records.ts';
 
 export const reviewInput = z.object({
   request: z.record(z.string(), z.unknown()),
@@ -51,26 +53,14 @@ export async function reviewTally(
   if (tallyRequestHash(request) !== task.input.request_hash)
     throw new TaskError('the request of the tally was changed on its way', undefined, 'disagreement');
   const election = await demandDirector(services, task, request.election_id);
-  const sessions = await sessionsOf(services.db, election.key);
-  await demandTallyable(services, election, sessions, request);
-  const folders = tallyFolders(services, election.key, tally_id);
-  await rm(folders.root, { recursive: true, force: true });
-  await mkdir(folders.root, { recursive: true, mode: 0o700 });
-  await fetchVotes(services, request, folders, ctx);
-  const sorted = await sort(services, election, sessions, folders, ctx);
-  await beginSessions(services, election, sessions, folders, sorted, ctx);
-
-  const transaction = await ctx.tx<Knex>();
-  await giveUpUnfinished(transaction, election.key, 'the director began another tally');
-  const lengths = sessions.map(() => sorted.accepted);
-  await insertTally(transaction, {
-    election: election.key,
-    tallyId: tally_id,
-    request,
-    votesHash: request.votes_hash,
-    listsHash: sorted.acceptedHash,
-    lengths,
+  if ((await findTally(services.db, election.key, tally_id)) !== undefined) throw knownTally(tally_id);
+  await demandTallyable(services, election, request);
+  const sorted = await inFolder(reviewsFolder(services, election.key), async (root) => {
+    const review = await reviewVotes(services, election, request, root, ctx);
+    await recordReview(services, election, tally_id, request, review, root, ctx);
+    return review.sorted;
   });
+  const lengths = election.request.questions.map(() => sorted.accepted);
   const check = simple({
     queue: PERFORMER_QUEUE,
     action: 'check_tally_approval',
@@ -82,11 +72,12 @@ export async function reviewTally(
     ctx.add(
       external({
         label: 'approve_election_tally',
-        info: describeTally(request, election.request, sorted),
+        info: approvalInfo(describeTally(request, election.request, sorted)),
         data: {
           election_id: request.election_id,
           request_hash: task.input.request_hash,
           request,
+          description: describeTally(request, election.request, sorted),
           votes: {
             accepted: sorted.accepted,
             invalid: sorted.invalid,
@@ -99,23 +90,87 @@ export async function reviewTally(
     );
 }
 
-/** EO-31: the election has its key here, and was not tallied before unless that is allowed. */
-async function demandTallyable(
+interface Review {
+  sorted: SortedVotes;
+  /** SHA-256 of each question's list, as it is mixed. */
+  lists: (string | null)[];
+}
+
+async function reviewVotes(
   services: ElectionServices,
   election: ElectionRecord,
-  sessions: readonly SessionRecord[],
   request: TallyRequest,
+  root: string,
+  ctx: HandlerContext,
+): Promise<Review> {
+  const sessions = await sessionsOf(services.db, election.key);
+  const folders = foldersIn(root);
+  await fetchVotes(services, request, folders, ctx);
+  const sorted = await sort(services, election, sessions, folders, ctx);
+  return { sorted, lists: await beginSessions(services, election, sessions, folders, sorted, ctx) };
+}
+
+function knownTally(tallyId: string): TaskError {
+  return new TaskError(`the tally ${tallyId} was reviewed already`, undefined, 'disagreement');
+}
+
+/**
+ * The tally gets its row and its folder together, and only once: what lies in the folder of a tally that an operator has
+ * approved is never replaced.
+ */
+async function recordReview(
+  services: ElectionServices,
+  election: ElectionRecord,
+  tallyId: string,
+  request: TallyRequest,
+  { sorted, lists }: Review,
+  reviewed: string,
+  ctx: HandlerContext,
 ): Promise<void> {
-  const electionId = request.election_id;
-  if (election.status !== 'created') throw new ConclaveError('election_not_ready', { electionId });
-  const missing = sessions.find(({ sealedShare }) => sealedShare === null);
+  const transaction = await ctx.tx<Knex>();
+  await lockElection(transaction, election.key);
+  if ((await findTally(transaction, election.key, tallyId)) !== undefined) throw knownTally(tallyId);
+  await demandTallyable({ ...services, db: transaction }, election, request, sorted.acceptedHash);
+  await giveUpUnfinished(transaction, election.key, 'the director began another tally');
+  await insertTally(transaction, {
+    election: election.key,
+    tallyId,
+    request,
+    votesHash: request.votes_hash,
+    listsHash: sorted.acceptedHash,
+    lists: lists.map((list) => ({ length: sorted.accepted, list })),
+  });
+  const { root } = tallyFolders(services, election.key, tallyId);
+  // Of an attempt that ended before its row was there.
+  await rm(root, { recursive: true, force: true });
+  await mkdir(dirname(root), { recursive: true, mode: 0o700 });
+  await rename(reviewed, root);
+}
+
+/**
+ * EO-31: the election has its key here, and was not tallied before; tallying it again is for this authority to allow, by
+ * its setting, by a reset, or by its operator, who is shown that the request asks for it. Mixing the very same list again
+ * tells nothing new.
+ */
+export async function demandTallyable(
+  services: ElectionServices,
+  { key, status }: ElectionRecord,
+  { election_id: electionId, force }: TallyRequest,
+  listsHash?: string,
+): Promise<void> {
+  if (status !== 'created') throw new ConclaveError('election_not_ready', { electionId });
+  const missing = (await sessionsOf(services.db, key)).find(({ sealedShare }) => sealedShare === null);
   if (missing !== undefined)
     throw new ConclaveError('share_missing', {
       detail: `the key share of session ${missing.sessionId} is not on ${services.node.name}; restore it first`,
     });
-  const tallied = (await talliesOf(services.db, election.key)).some(({ status }) => status === 'published');
-  if (tallied && !services.settings.multipleTallies && !request.force)
-    throw new ConclaveError('already_tallied', { electionId });
+  const { multipleTallies, autoAccept } = services.settings;
+  if (multipleTallies || (force && !autoAccept)) return;
+  const before = await tallied(services.db, key);
+  const again = before.some(
+    (tally) => tally.status === 'published' || (listsHash !== undefined && tally.listsHash !== listsHash),
+  );
+  if (again) throw new ConclaveError('already_tallied', { electionId });
 }
 
 /** EO-32. */
@@ -199,12 +254,13 @@ async function beginSessions(
   folders: TallyFolders,
   sorted: SortedVotes,
   ctx: HandlerContext,
-): Promise<void> {
-  if (sorted.accepted === 0) return;
+): Promise<(string | null)[]> {
+  if (sorted.accepted === 0) return sessions.map(() => null);
   const authorities = await demandAuthorities(services, election);
+  const lists: string[] = [];
   for (const { sessionId, publicKey, polynomial } of sessions) {
     const { ciphertexts, proof } = folders.session(sessionId);
-    await services.mixnet.run(
+    const { listHash } = await services.mixnet.run(
       'beginSession',
       {
         protInfo: protocolInfoOf(election, authorities, sessionId),
@@ -216,7 +272,9 @@ async function beginSessions(
       },
       { signal: ctx.signal },
     );
+    lists.push(listHash);
   }
+  return lists;
 }
 
 /** EO-36: nothing but `{"status": "accepted"}` is an approval, and it is of this tally alone (1B.6). */
@@ -233,9 +291,17 @@ export async function checkTallyApproval(
     const given = decision.safeParse(approval.output).data;
     if (given?.status !== 'accepted') {
       const reason = given?.reason ?? 'no reason was given';
-      await setTallyStatus(services.db, tally, 'denied', { reason });
+      if (tally.status === 'requested') await setTallyStatus(services.db, tally, 'denied', { reason });
       throw denial(services.node.name, reason);
     }
   }
-  await setTallyStatus(await ctx.tx<Knex>(), tally, 'approved');
+  const transaction = await ctx.tx<Knex>();
+  const { status, reason } = await lockTally(transaction, tally);
+  if (status !== 'requested')
+    throw new TaskError(
+      `the tally ${tally.tallyId} was given up before it was approved: ${reason ?? status}`,
+      { authority: services.node.name },
+      'task_not_accepted',
+    );
+  await setTallyStatus(transaction, tally, 'approved');
 }
