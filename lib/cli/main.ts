@@ -8,6 +8,7 @@ import { VERSION } from '../version.ts';
 import { addBallots } from './ballots.ts';
 import { addDemo } from './demo/command.ts';
 import { addInit } from './init.ts';
+import { addOriginalFlags, givenFlags, runOriginalFlags, spelt } from './original-flags.ts';
 import { EXIT, type ExitCode, report, UsageError } from './outcome.ts';
 import { addPeers } from './peers.ts';
 import { addStart } from './start.ts';
@@ -58,20 +59,24 @@ function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Comm
     .addOption(
       new Option('--log-level <level>', 'how much is logged; also -ll').choices(['debug', 'info', 'error']),
     );
+  addOriginalFlags(program, whole);
   addDemo(program, terminal, whole, ended);
   addInit(program, terminal, whole);
   addStart(program, terminal, whole, ended);
   addPeers(program, terminal, ended);
   addVerify(program, terminal, ended);
   addBallots(program, terminal, whole);
-  program.action(() => {
+  program.action(async () => {
     const [unknown] = program.args;
-    if (unknown === undefined) {
-      terminal.out(program.helpInformation());
-      return;
+    if (unknown !== undefined) {
+      const names = program.commands.map((command) => command.name());
+      throw new UsageError(`there is no command ${unknown}${suggestion(unknown, names)}`);
     }
-    const names = program.commands.map((command) => command.name());
-    throw new UsageError(`there is no command ${unknown}${suggestion(unknown, names)}`);
+    if (!(await runOriginalFlags(program.opts(), terminal))) terminal.out(program.helpInformation());
+  });
+  program.hook('preAction', (_program, command) => {
+    const [flag] = command === program ? [] : givenFlags(program.opts());
+    if (flag !== undefined) throw new UsageError(`${spelt(flag)} does not go with ${command.name()}`);
   });
   return program;
 }

@@ -21,7 +21,7 @@ import type { Terminal } from '../terminal.ts';
 import type { Account } from './account.ts';
 import { DemoAuthority } from './authority.ts';
 import { differences, electionRequest } from './election.ts';
-import { DemoManager, type Reachable } from './manager.ts';
+import { type Callback, DemoManager, type Reachable } from './manager.ts';
 import { freePorts } from './ports.ts';
 import { type DemoSession, type PublishedTally, verifyEverywhere } from './publication.ts';
 import { Watcher } from './watcher.ts';
@@ -214,7 +214,7 @@ export class Demo {
       votes_hash: hash,
     });
     const { status, data } = await this.#callback('POST /tally');
-    if (status !== 'finished') throw new CommandFailed(`the tally failed: ${JSON.stringify(data)}`);
+    if (status !== 'finished') throw failed('the tally failed', data);
     return String(data?.tally_hash);
   }
 
@@ -266,4 +266,8 @@ export class Demo {
       seconds,
     };
   }
+}
+
+function failed(what: string, data: Callback['data']): CommandFailed {
+  return new CommandFailed(`${what}: ${String(data?.message ?? JSON.stringify(data))}`);
 }

@@ -1,0 +1,333 @@
+/**
+ * The original's commands, which are flags of the program itself (FQ-C1…C14, EO-52), with the original's output. Repaired:
+ * a short id that means several tasks is refused with the candidates, columns to filter by are an allow-list, nothing goes
+ * on to start a node, and no certificate fills the screen.
+ */
+import { type Command, Option } from 'commander';
+import { resetTally } from '../../tasks/tally/request.ts';
+import type { Json } from '../engine/model.ts';
+import { ConclaveError } from '../errors.ts';
+import { openNodeDatabase } from '../node/node-database.ts';
+import type { Database } from '../store/database.ts';
+import {
+  type Filter,
+  idsBeginning,
+  listMessages,
+  listTasks,
+  listWorkers,
+  MESSAGE_FILTERS,
+  messagesWithId,
+  queueActivity,
+  TASK_FILTERS,
+  treeOf,
+} from '../store/listings.ts';
+import { listPeers } from '../store/peers.ts';
+import { SELECTION } from '../store/task-rows.ts';
+import { select } from '../store/tasks.ts';
+import { suggestion } from '../suggestion.ts';
+import { type GlobalOptions, settingsOf, withDatabase, withEngine } from './node-access.ts';
+import { CommandFailed, UsageError } from './outcome.ts';
+import { shortened, table, tableDate } from './table.ts';
+import { externalText, messageRecord, shortId, taskRecord, treeLines } from './task-text.ts';
+import { harmless, type Terminal } from './terminal.ts';
+
+interface Flags extends GlobalOptions {
+  createdb?: boolean;
+  tasks?: boolean;
+  messages?: boolean;
+  tree?: string;
+  showTask?: string;
+  showMessage?: string;
+  showExternal?: string;
+  finish?: string[];
+  showActivity?: boolean;
+  resetTally?: string;
+  filters?: string[];
+  limit: number;
+  withParents?: boolean;
+}
+
+type Handler = (flags: Flags, terminal: Terminal) => Promise<void>;
+
+const COMMANDS: readonly (readonly [keyof Flags, Handler])[] = [
+  ['createdb', createDatabase],
+  ['tasks', showTasks],
+  ['messages', showMessages],
+  ['tree', showTree],
+  ['showTask', showTask],
+  ['showMessage', showMessage],
+  ['showExternal', showExternal],
+  ['finish', finish],
+  ['showActivity', showActivity],
+  ['resetTally', reset],
+];
+
+const GROUP = "The original's commands (of a node, running or not):";
+
+export function addOriginalFlags(program: Command, whole: (text: string) => number): void {
+  const add = (flags: string, description: string): void => {
+    program.addOption(new Option(flags, description).helpGroup(GROUP));
+  };
+  add('--tasks', 'list tasks, newest first');
+  add('--messages', 'list messages, newest first');
+  add('--filters <column=value...>', 'only those, for example "task_type=external" "status=executing"');
+  program.addOption(
+    new Option('-n, --limit <number>', 'how many are listed at most')
+      .argParser(whole)
+      .default(20)
+      .helpGroup(GROUP),
+  );
+  add('--tree <id>', 'show a task with everything below it; an id may be shortened');
+  add('--with-parents', 'with --tree: and everything above it');
+  add('--show-task <id>', 'show all of a task');
+  add('--show-message <id>', 'show all of a message');
+  add('--show-external <id>', 'show what is to be decided');
+  add(
+    '--finish <id-and-json...>',
+    `decide: --finish ID '{"status": "accepted"}', or "denied" with a "reason"`,
+  );
+  add('--show-activity', 'show what happens in each queue');
+  add('--createdb', 'make the database and its tables, and say where it is');
+  add('--reset-tally <election>', 'allow this authority to tally an election again');
+}
+
+/** Whether one of the flags was given: then nothing else may be. */
+export function givenFlags(flags: object): string[] {
+  return [...COMMANDS.map(([name]) => name), 'filters' as const, 'withParents' as const].filter(
+    (name) => (flags as Flags)[name] !== undefined,
+  );
+}
+
+/** False when none of the commands was asked for. */
+export async function runOriginalFlags(flags: Flags, terminal: Terminal): Promise<boolean> {
+  const asked = COMMANDS.filter(([name]) => flags[name] !== undefined);
+  const [first] = asked;
+  if (asked.length > 1) {
+    throw new UsageError(
+      `one command at a time: ${asked.map(([name]) => spelt(name)).join(', ')} were given`,
+    );
+  }
+  if (flags.filters !== undefined && first?.[0] !== 'tasks' && first?.[0] !== 'messages') {
+    throw new UsageError('--filters goes with --tasks or --messages');
+  }
+  if (flags.withParents && first?.[0] !== 'tree') throw new UsageError('--with-parents goes with --tree');
+  if (flags.limit < 1) throw new UsageError('--limit must be at least 1');
+  if (first === undefined) return false;
+  await first[1](flags, terminal);
+  return true;
+}
+
+export function spelt(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function filtersOf(
+  texts: readonly string[] | undefined,
+  columns: Readonly<Record<string, string>>,
+): Filter[] {
+  return (texts ?? []).map((text) => {
+    const [, column, value] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+    if (column === undefined || value === undefined)
+      throw new UsageError(`--filters: "${text}" is not COLUMN=VALUE`);
+    if (!Object.hasOwn(columns, column)) {
+      const names = Object.keys(columns);
+      const meant = suggestion(column, names) || `; there are ${names.join(', ')}`;
+      throw new UsageError(`--filters: there is no column ${column}${meant}`);
+    }
+    return { column, value: column.startsWith('is_') ? value.toLowerCase() : value };
+  });
+}
+
+async function createDatabase(flags: Flags, terminal: Terminal): Promise<void> {
+  const settings = await settingsOf(flags, terminal);
+  const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const opened = await openNodeDatabase(settings, silent, {
+    applicationName: 'conclave createdb',
+    poolSize: 2,
+  });
+  await opened.close();
+  const { shownAs: database, migrated } = opened;
+  if (flags.json) return terminal.out(JSON.stringify({ database, migrated }));
+  terminal.out(`using the database ${database}`);
+  terminal.out(
+    migrated.length === 0 ? 'its tables are up to date' : `made its tables: ${migrated.join(', ')}`,
+  );
+}
+
+async function showTasks(flags: Flags, terminal: Terminal): Promise<void> {
+  const filters = filtersOf(flags.filters, TASK_FILTERS);
+  await withDatabase(flags, terminal, async ({ knex }) => {
+    const tasks = await listTasks(knex, filters, flags.limit);
+    if (flags.json) return terminal.out(JSON.stringify(tasks.map(taskRecord), null, 4));
+    const rows = tasks.map((task) => [
+      shortId(task.id),
+      task.senderUrl,
+      task.action,
+      task.queue,
+      task.type,
+      task.status,
+      tableDate(task.createdDate),
+    ]);
+    terminal.out(
+      table(['small id', 'sender_url', 'action', 'queue', 'task_type', 'status', 'created_date'], rows),
+    );
+  });
+}
+
+const SHOWN_INPUT = 30;
+
+async function showMessages(flags: Flags, terminal: Terminal): Promise<void> {
+  const filters = filtersOf(flags.filters, MESSAGE_FILTERS);
+  await withDatabase(flags, terminal, async ({ knex }) => {
+    const messages = await listMessages(knex, filters, flags.limit);
+    if (flags.json) return terminal.out(JSON.stringify(messages.map(messageRecord), null, 4));
+    const rows = messages.map((message) => [
+      shortId(message.id),
+      message.sender_url,
+      message.action,
+      message.queue_name,
+      tableDate(message.created_date),
+      shortened(JSON.stringify(message.input_data) ?? '', SHOWN_INPUT),
+      message.state,
+    ]);
+    const headings = ['small id', 'sender_url', 'action', 'queue', 'created_date', 'input_data', 'state'];
+    terminal.out(table(headings, rows));
+  });
+}
+
+/** The one id that begins so. @throws CommandFailed, ConclaveError `ambiguous_id` */
+export async function fullId(
+  database: Database,
+  kind: 'tasks' | 'messages',
+  prefix: string,
+): Promise<string> {
+  const found = prefix === '' ? [] : await idsBeginning(database.knex, kind, prefix);
+  const [first, second] = found;
+  if (first === undefined) {
+    const one = kind === 'tasks' ? 'task' : 'message';
+    throw new CommandFailed(`${one} ${prefix} not found`, `List them with: conclave --${kind}`);
+  }
+  if (second === undefined) return first.id;
+  const candidates = found.map(({ id, what }) => `${id} (${what})`);
+  throw new ConclaveError('ambiguous_id', { id: prefix, candidates });
+}
+
+async function taskBy(database: Database, prefix: string) {
+  const id = await fullId(database, 'tasks', prefix);
+  const [task] = await select(database.knex, `select ${SELECTION} from tasks where id = ?`, [id]);
+  return task!;
+}
+
+async function showTree(flags: Flags, terminal: Terminal): Promise<void> {
+  await withDatabase(flags, terminal, async (database) => {
+    const asked = await fullId(database, 'tasks', flags.tree!);
+    const [tasks, peers] = await Promise.all([treeOf(database.knex, asked), listPeers(database.knex)]);
+    if (flags.json) return terminal.out(JSON.stringify(tasks.map(taskRecord), null, 4));
+    const lines = treeLines({ tasks, asked, withParents: flags.withParents === true, peers });
+    for (const line of lines) terminal.out(harmless(line.replace(/\s*\n\s*/g, ' ')));
+  });
+}
+
+async function showTask(flags: Flags, terminal: Terminal): Promise<void> {
+  await withDatabase(flags, terminal, async (database) => {
+    terminal.out(JSON.stringify(taskRecord(await taskBy(database, flags.showTask!)), null, 4));
+  });
+}
+
+async function showMessage(flags: Flags, terminal: Terminal): Promise<void> {
+  await withDatabase(flags, terminal, async (database) => {
+    const id = await fullId(database, 'messages', flags.showMessage!);
+    // Both ends of a message may be in one database, and peers choose ids.
+    for (const message of await messagesWithId(database.knex, id)) {
+      terminal.out(JSON.stringify(messageRecord(message), null, 4));
+    }
+  });
+}
+
+async function showExternal(flags: Flags, terminal: Terminal): Promise<void> {
+  await withDatabase(flags, terminal, async (database) => {
+    const task = await taskBy(database, flags.showExternal!);
+    if (task.type !== 'external') throw new CommandFailed(`task ${shortId(task.id)} is not external`);
+    if (flags.json) return terminal.out(JSON.stringify(taskRecord(task), null, 4));
+    terminal.out(harmless(externalText(task)));
+    if (task.status === 'executing') {
+      terminal.note(`Decide: conclave --finish ${shortId(task.id)} '{"status": "accepted"}'`);
+      terminal.note(`    or: conclave --finish ${shortId(task.id)} '{"status": "denied", "reason": "…"}'`);
+    }
+  });
+}
+
+async function finish(flags: Flags, terminal: Terminal): Promise<void> {
+  const [prefix, text, ...rest] = flags.finish!;
+  if (prefix === undefined || text === undefined || rest.length > 0) {
+    throw new UsageError(
+      `--finish needs an id and one JSON text, in quotes: --finish ID '{"status": "accepted"}'`,
+    );
+  }
+  const data = parseFinishData(text);
+  await withEngine(flags, terminal, async ({ engine, opened }) => {
+    const id = await fullId(opened.database, 'tasks', prefix);
+    try {
+      await engine.finishExternal(id, data);
+    } catch (thrown) {
+      if (thrown instanceof ConclaveError && thrown.code === 'not_external') {
+        throw new CommandFailed(`task ${prefix} is not external`, undefined, { cause: thrown });
+      }
+      throw thrown;
+    }
+    if (flags.json) terminal.out(JSON.stringify({ id, output_data: data }));
+    else terminal.out(`task ${shortId(id)} is finished`);
+  });
+}
+
+function parseFinishData(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch (cause) {
+    const hint = `Put the JSON into single quotes: '{"status": "accepted"}'`;
+    throw new CommandFailed('error loading the json finish data', hint, { cause });
+  }
+}
+
+async function showActivity(flags: Flags, terminal: Terminal): Promise<void> {
+  await withDatabase(flags, terminal, async ({ knex }, settings) => {
+    const [queues, workers] = await Promise.all([queueActivity(knex), listWorkers(knex)]);
+    const rows = queues.map((queue) => ({
+      ...queue,
+      max_threads: settings.queues[queue.queue]?.max_threads ?? null,
+    }));
+    if (flags.json) return terminal.out(JSON.stringify({ queues: rows, workers }, null, 4));
+    const headings = ['queue', 'max_threads', 'executing', 'waiting', 'unfinished', 'errors (24 h)'];
+    terminal.out(
+      table(
+        headings,
+        rows.map((row) =>
+          [
+            row.queue,
+            row.max_threads ?? 'default',
+            row.executing,
+            row.waiting,
+            row.unfinished,
+            row.errors,
+          ].map(String),
+        ),
+      ),
+    );
+    const alive = workers.filter(({ alive: lives }) => lives);
+    terminal.out(alive.length === 0 ? 'no worker is running: conclave start' : 'workers:');
+    for (const { name, started_date } of alive) terminal.out(`  ${name} since ${started_date.toISOString()}`);
+  });
+}
+
+async function reset(flags: Flags, terminal: Terminal): Promise<void> {
+  const text = flags.resetTally!;
+  const electionId = /^[1-9]\d{0,14}$/.test(text) ? Number(text) : text;
+  await withEngine(flags, terminal, async ({ services }) => {
+    const count = await resetTally(services, electionId);
+    if (flags.json) terminal.out(JSON.stringify({ election_id: electionId, reset: count }));
+    else
+      terminal.out(
+        `election ${text}: ${count} tally/tallies reset; it can be tallied again as far as we are asked`,
+      );
+  });
+}
