@@ -30,6 +30,7 @@ import {
   callbackTask,
   DIRECTOR_QUEUE,
   deepest,
+  demandAnswer,
   errorBody,
   PERFORMER_QUEUE,
   reference,
@@ -60,7 +61,7 @@ const retry = { attempts: 3 };
 export function directorDefinitions(services: ElectionServices): (DefinedTask | DefinedContainer)[] {
   return [
     defineTask({ ...local, action: 'create_election', input: creation, retry }, createElection, {
-      handleError: (task, error) => creationFailed(services, task, error),
+      handleError: (task, error, ctx) => creationFailed(services, task, error, ctx),
     }),
     defineTask({ ...local, action: 'merge_protinfo', input: session, retry }, (task, ctx) =>
       mergeProtocolInfo(services, task, ctx),
@@ -103,16 +104,24 @@ function toAll(
 
 async function creationFailed(
   services: ElectionServices,
-  { input }: TaskView<z.infer<typeof creation>>,
+  { id, input }: TaskView<z.infer<typeof creation>>,
   error: Failure,
+  ctx: HandlerContext,
 ): Promise<void> {
   const { request } = input;
   const key = electionKey(request.id);
   const known = await findElection(services.db, key);
-  if (known?.status === 'requested' || known?.status === 'approved')
+  // An election of the same id that another request has made is not touched.
+  const ours = known !== undefined && (await ctx.task(known.taskId))?.rootId === id;
+  if (ours && known.status !== 'denied')
     await setElectionStatus(services.db, key, 'failed', deepest(error).message);
   // A tree of its own: this one ends here.
   await services.create(callbackTask(request.callback_url, errorBody(request.id, 'POST /election', error)));
+}
+
+/** The labels of tasks at authorities are their names. */
+function nameOf({ label, receiverUrl }: TaskView): string {
+  return label ?? receiverUrl;
 }
 
 /** The output of the siblings before this task: what each authority answered, in their order. */
@@ -128,7 +137,7 @@ async function mergeProtocolInfo(
 ): Promise<void> {
   const election = await demandElection(services, input.election_id);
   const authorities = await authoritiesOf(services.db, election.key);
-  const signed = (await answers(ctx)).map(({ output }) => partyKeyOutput.parse(output));
+  const signed = (await answers(ctx)).map((answer) => demandAnswer(partyKeyOutput, answer, nameOf(answer)));
   const partyKeys = verifiedPartyKeys(election, authorities, signed);
   await savePartyKeys(services.db, election.key, partyKeys);
   for (const { sessionId, question } of await sessionsOf(services.db, election.key)) {
@@ -145,9 +154,9 @@ async function mergeProtocolInfo(
 /** Everybody's commitment goes to everybody before anybody opens a dealing: nobody can choose theirs by the others'. */
 async function spreadCommitments(_task: TaskView, ctx: HandlerContext): Promise<void> {
   const children = await ctx.children();
-  const commitments = children.map(({ reservationData }) => {
-    const { commitment } = z.object({ commitment: z.string() }).parse(reservationData);
-    return commitment;
+  const commitments = children.map((child) => {
+    const { action, reservationData: output } = child;
+    return demandAnswer(z.object({ commitment: z.string() }), { action, output }, nameOf(child)).commitment;
   });
   for (const { id, input } of children)
     ctx.setInput(id, { ...(input as { [key: string]: Json }), dealing_commitments: commitments });
@@ -165,7 +174,7 @@ async function returnElection(
   const sessions = await sessionsOf(services.db, election.key);
   for (const [index, { sessionId }] of sessions.entries()) {
     const dealt = await ctx.childrenOf(synchronizeds[index]!.id);
-    const dealings = dealt.map(({ output }) => dealingOutput.parse(output).dealing);
+    const dealings = dealt.map((answer) => demandAnswer(dealingOutput, answer, nameOf(answer)).dealing);
     const data = { election_id, session_id: sessionId, dealings } as unknown as Json;
     ctx.add(parallel(toAll(request, (label) => ({ action: 'confirm_public_key', label, data }))));
     ctx.add(simple({ queue: DIRECTOR_QUEUE, action: 'judge_complaints', data }));

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
 import { TaskError } from '../../lib/engine/definitions.ts';
 import type { Json } from '../../lib/engine/model.ts';
+import type { PartyKey } from '../../lib/mixnet/keys/partyKey.ts';
 import { canonicalJson } from '../election/canonical.ts';
 import {
   dealingContext,
@@ -25,12 +26,14 @@ import {
 import {
   authoritiesOf,
   type ElectionRecord,
+  lockElection,
   lockSession,
   type SessionRecord,
   saveCommitments,
   saveDealing,
   savePartyKeys,
   saveSessionKey,
+  sessionsOf,
 } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { keyContextOf } from '../election/session-parameters.ts';
@@ -89,13 +92,9 @@ async function reserve(
   const election = await demandDirector(services, task, election_id);
   const authorities = await authoritiesOf(services.db, election.key);
   const partyKeys = verifiedPartyKeys(election, authorities, party_keys);
-  const known = authorities.map(({ partyKey }) => partyKey);
-  if (known.some((key, index) => key !== null && canonicalJson(key) !== canonicalJson(partyKeys[index])))
-    throw new TaskError('the keys of the authorities are not those of before', undefined, 'disagreement');
-  const transaction = await ctx.tx<Knex>();
-  const session = await demandSession(transaction, election, session_id);
-  if (session.sealedDealing !== null) return { commitment: storedDealing(services, session).hash };
-  await savePartyKeys(transaction, election.key, partyKeys);
+  const first = await dealt(services, services.db, election, session_id, partyKeys);
+  if (first !== undefined) return first;
+  // Made before the transaction begins: the mix-net may be busy for longer than one may last.
   const made = await services.mixnet.run(
     'deal',
     {
@@ -105,8 +104,28 @@ async function reserve(
     },
     { signal: ctx.signal },
   );
+  const transaction = await ctx.tx<Knex>();
+  await lockElection(transaction, election.key);
+  const meanwhile = await dealt(services, transaction, election, session_id, partyKeys);
+  if (meanwhile !== undefined) return meanwhile;
+  await savePartyKeys(transaction, election.key, partyKeys);
   await saveDealing(transaction, session_id, sealJson(services, made, dealingContext(session_id)));
   return { commitment: made.hash };
+}
+
+/** The commitment that was given before, if any. @throws TaskError when the keys are not those of then */
+async function dealt(
+  services: ElectionServices,
+  db: Knex,
+  election: ElectionRecord,
+  sessionId: string,
+  partyKeys: readonly PartyKey[],
+): Promise<Json | undefined> {
+  for (const [index, { partyKey }] of (await authoritiesOf(db, election.key)).entries())
+    if (partyKey !== null && canonicalJson(partyKey) !== canonicalJson(partyKeys[index]))
+      throw new TaskError('the keys of the authorities are not those of before', undefined, 'disagreement');
+  const session = await demandSession(db, election, sessionId);
+  return session.sealedDealing === null ? undefined : { commitment: storedDealing(services, session).hash };
 }
 
 function storedDealing(services: ElectionServices, session: SessionRecord): StoredDealing {
@@ -143,8 +162,9 @@ async function confirm(
   const { election_id, session_id, dealings: given } = task.input;
   const election = await demandDirector(services, task, election_id);
   const authorities = await authoritiesOf(services.db, election.key);
-  const transaction = await ctx.tx<Knex>();
-  const session = await lockSession(transaction, election.key, session_id);
+  const session = (await sessionsOf(services.db, election.key)).find(
+    ({ sessionId }) => sessionId === session_id,
+  );
   if (session?.commitments == null) throw new TaskError(`session ${session_id} has no commitments yet`);
   if (session.confirmation !== null) return { confirmation: session.confirmation };
   if (given.length !== authorities.length)
@@ -173,6 +193,9 @@ async function confirm(
   });
   if (findings.length > 0) return { findings: findings as unknown as Json };
   const joint = await services.mixnet.run('combineDealings', parameters, { signal: ctx.signal });
+  const transaction = await ctx.tx<Knex>();
+  const locked = await lockSession(transaction, election.key, session_id);
+  if (locked?.confirmation !== null) return { confirmation: locked?.confirmation ?? null };
   await saveSessionKey(transaction, session_id, {
     dealings: given,
     publicKey: joint.publicKey,

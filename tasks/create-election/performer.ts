@@ -14,13 +14,19 @@ import { ConclaveError } from '../../lib/errors.ts';
 import { createPartyKey } from '../../lib/mixnet/keys/partyKey.ts';
 import { MIXNET_QUEUE, PERFORMER_QUEUE } from '../election/callbacks.ts';
 import { compareTask } from '../election/comparison.ts';
-import { describeElection } from '../election/description.ts';
-import { electionKey } from '../election/election.ts';
-import { partySecretContext, sealJson } from '../election/party-secret.ts';
+import { approvalInfo, describeElection } from '../election/description.ts';
+import { type ElectionRequest, electionKey } from '../election/election.ts';
+import {
+  openPartySecret,
+  partySecretContext,
+  sealJson,
+  withoutEncryptionKey,
+} from '../election/party-secret.ts';
 import {
   authoritiesOf,
-  findElection,
+  deleteElection,
   insertElection,
+  lockElection,
   savePartySecret,
   sessionsOf,
   setElectionStatus,
@@ -70,8 +76,8 @@ export function performerDefinitions(services: ElectionServices): DefinedTask[] 
     defineTask({ queue, action: 'compare_public_key', input: electionInput, retry }, (task, ctx) =>
       comparePublicKey(services, task, ctx),
     ),
-    defineTask({ ...local, action: 'publish_election', input: electionInput, retry }, (task) =>
-      publishElection(services, task.input.election_id),
+    defineTask({ ...local, action: 'publish_election', input: electionInput, retry }, (task, ctx) =>
+      publishElection(services, task.input.election_id, ctx),
     ),
   ];
 }
@@ -101,9 +107,9 @@ async function generatePrivateInfo(
       'disagreement',
     );
   checkSessions(task.input.sessions, request.questions.length);
-  if ((await findElection(services.db, electionKey(electionId))) !== undefined)
-    throw new ConclaveError('election_exists', { electionId });
-  await insertElection(await ctx.tx<Knex>(), {
+  const transaction = await ctx.tx<Knex>();
+  await makeRoom(transaction, request, director.orchestra_url);
+  await insertElection(transaction, {
     request,
     requestHash: hash,
     position,
@@ -111,6 +117,7 @@ async function generatePrivateInfo(
     taskId: task.id,
     sessionIds: task.input.sessions,
   });
+  const description = describeElection(request);
   const approved = simple({
     queue,
     action: 'generate_private_info_mixnet',
@@ -121,11 +128,21 @@ async function generatePrivateInfo(
     ctx.add(
       external({
         label: 'approve_election',
-        info: describeElection(request),
-        data: { election_id: electionId, request_hash: hash, request } as unknown as Json,
+        info: approvalInfo(description),
+        data: { election_id: electionId, request_hash: hash, description, request } as unknown as Json,
       }),
       approved,
     );
+}
+
+/** Only the director that began an election may begin it anew, and only while there is none. */
+async function makeRoom(db: Knex, { id: electionId }: ElectionRequest, directorUrl: string): Promise<void> {
+  const key = electionKey(electionId);
+  const known = await lockElection(db, key);
+  if (known === undefined) return;
+  if (known.status === 'created' || known.directorUrl !== directorUrl)
+    throw new ConclaveError('election_exists', { electionId });
+  await deleteElection(db, key);
 }
 
 function checkSessions(sessions: readonly string[], questions: number): void {
@@ -137,10 +154,17 @@ function checkSessions(sessions: readonly string[], questions: number): void {
 /** EO-24: nothing but `{"status": "accepted"}` is an approval. */
 async function generatePartyKey(
   services: ElectionServices,
-  { input }: TaskView<z.infer<typeof electionInput>>,
+  { input, parentId }: TaskView<z.infer<typeof electionInput>>,
   ctx: HandlerContext,
 ): Promise<void> {
   const election = await demandElection(services, input.election_id);
+  // What was approved is this very request, not one that took its place meanwhile.
+  if (election.taskId !== parentId || election.status !== 'requested')
+    throw new TaskError(
+      `the creation of election ${election.key} was given up before it was approved`,
+      { authority: services.node.name },
+      'task_not_accepted',
+    );
   const approval = await ctx.previous();
   if (approval !== undefined) {
     const given = decision.safeParse(approval.output).data;
@@ -195,15 +219,27 @@ function otherAuthorities(
   return authorities.map(({ orchestra_url }) => orchestra_url).filter((url) => url !== services.node.url);
 }
 
-/** EO-10, EO-26: `publicKey_json` and `protInfo.xml` of each session. */
-async function publishElection(services: ElectionServices, electionId: string | number): Promise<void> {
+/**
+ * EO-10, EO-26: `publicKey_json` and `protInfo.xml` of each session. The key generation is over: the key that opens
+ * sealed shares is forgotten, so that from now on a share is where it is, and nowhere else (EO-8).
+ */
+async function publishElection(
+  services: ElectionServices,
+  electionId: string | number,
+  ctx: HandlerContext,
+): Promise<void> {
   const election = await demandElection(services, electionId);
   const authorities = await authoritiesOf(services.db, election.key);
   for (const { sessionId, publicKey } of await sessionsOf(services.db, election.key)) {
+    if (publicKey === null) throw new ConclaveError('election_not_ready', { electionId });
     const folder = join(services.publicFolder, election.key, sessionId);
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'protInfo.xml'), protocolInfoOf(election, authorities, sessionId));
     await writeFile(join(folder, 'publicKey_json'), JSON.stringify(publicKey));
   }
-  await setElectionStatus(services.db, election.key, 'created');
+  const kept = withoutEncryptionKey(openPartySecret(services, election));
+  const transaction = await ctx.tx<Knex>();
+  const sealed = sealJson(services, kept, partySecretContext(election.key));
+  await savePartySecret(transaction, election.key, sealed);
+  await setElectionStatus(transaction, election.key, 'created');
 }

@@ -12,6 +12,7 @@ import { findElection } from '../election/records.ts';
 import { parseElectionRequest, requestHash } from '../election/request.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { ownPosition, unknownAuthorities } from '../election/trust.ts';
+import { isUnderWay, oneAtATime } from '../election/under-way.ts';
 
 /**
  * Starts the creation of an election with this node as director.
@@ -28,10 +29,16 @@ export async function requestElection(services: ElectionServices, body: unknown)
     ({ at, problem }) => `${at} ${problem}`,
   );
   if (problems.length > 0) throw new ConclaveError('invalid_request', { problems });
-  if ((await findElection(services.db, electionKey(electionId))) !== undefined)
-    throw new ConclaveError('election_exists', { electionId });
   const data = { request, request_hash: requestHash(request) } as unknown as Json;
-  return services.create(
-    simple({ queue: DIRECTOR_QUEUE, action: 'create_election', data, info: request.title }),
-  );
+  const key = electionKey(electionId);
+  return oneAtATime(`election ${key}`, async () => {
+    const known = await findElection(services.db, key);
+    // What came to nothing does not block its id.
+    const free = known === undefined || known.status === 'failed' || known.status === 'denied';
+    if (!free || (await isUnderWay(services.db, 'create_election', key)))
+      throw new ConclaveError('election_exists', { electionId });
+    return services.create(
+      simple({ queue: DIRECTOR_QUEUE, action: 'create_election', data, info: request.title }),
+    );
+  });
 }

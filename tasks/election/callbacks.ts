@@ -3,7 +3,8 @@
  * down is tried again, and the operator sees it in the tree.
  */
 import { z } from 'zod';
-import { type DefinedTask, defineTask } from '../../lib/engine/definitions.ts';
+import type { TaskView } from '../../lib/engine/context.ts';
+import { type DefinedTask, defineTask, TaskError } from '../../lib/engine/definitions.ts';
 import type { Json } from '../../lib/engine/model.ts';
 import { simple, type TreeNode } from '../../lib/engine/tree.ts';
 import type { Failure } from '../../lib/errors.ts';
@@ -65,6 +66,23 @@ export function errorBody(electionId: ElectionId, action: Request, failure: Fail
       ...(cause.data === undefined ? {} : { details: cause.data as Json }),
     },
   };
+}
+
+/**
+ * What an authority answered to a task. @throws TaskError naming it when that is not what was asked for
+ */
+export function demandAnswer<Output>(
+  schema: z.ZodType<Output>,
+  { action, output }: Pick<TaskView, 'action' | 'output'>,
+  authority: string,
+): Output {
+  const parsed = schema.safeParse(output);
+  if (parsed.success) return parsed.data;
+  throw new TaskError(
+    `${authority} answered ${action} with something else than was asked for`,
+    { authority, action },
+    'proof_invalid',
+  );
 }
 
 /** The error where it began: containers pass on the error of a subtask as their data. */

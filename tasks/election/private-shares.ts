@@ -4,10 +4,8 @@
  * The archive is deterministic: its SHA-256, kept from the first download on, decides whether a copy is whole. Shares are
  * deleted only against a copy that passes that check (1B.6: the original deleted whatever the check said).
  */
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { createHash } from 'node:crypto';
+import { gunzipSync } from 'node:zlib';
 import type { Knex } from 'knex';
 import { ConclaveError } from '../../lib/errors.ts';
 import { canonicalJson } from './canonical.ts';
@@ -17,8 +15,7 @@ import { equalDigests } from './hash.ts';
 import { openShareOf, sealJson, shareContext } from './party-secret.ts';
 import { type ElectionRecord, type SessionRecord, sessionsOf } from './records.ts';
 import type { ElectionServices } from './services.ts';
-import { extractTarball } from './tar-extract.ts';
-import { BLOCK, paddingOf, writeHeader } from './tar-format.ts';
+import { BLOCK, paddingOf, readHeader, writeHeader } from './tar-format.ts';
 import { demandElection } from './trust.ts';
 
 const FILE = 'privInfo.json';
@@ -76,22 +73,29 @@ export async function restorePrivateShare(
 ): Promise<boolean> {
   const known = await shares(services, electionId);
   if (!isWhole(known, copy)) return false;
-  const folder = join(services.privateFolder, `restore-${randomUUID()}`);
-  await mkdir(services.privateFolder, { recursive: true, mode: 0o700 });
-  try {
-    await extractTarball(Readable.from([Buffer.from(copy as string, 'base64')]), folder, { fileMode: 0o600 });
-    await services.db.transaction(async (transaction) => {
-      for (const { sessionId } of known.sessions) {
-        const share: unknown = JSON.parse(await readFile(join(folder, sessionId, FILE), 'utf8'));
-        await transaction('election_sessions')
-          .where({ session_id: sessionId })
-          .update({ sealed_share: sealJson(services, share, shareContext(sessionId)), share_deleted: false });
-      }
-    });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const files = filesOf(Buffer.from(copy as string, 'base64'));
+  await services.db.transaction(async (transaction) => {
+    for (const { sessionId } of known.sessions) {
+      const share: unknown = JSON.parse(files.get(`${sessionId}/${FILE}`)!.toString('utf8'));
+      await transaction('election_sessions')
+        .where({ session_id: sessionId })
+        .update({ sealed_share: sealJson(services, share, shareContext(sessionId)), share_deleted: false });
+    }
+  });
   return true;
+}
+
+/** The files of an archive that this node made, in memory only: shares touch no disk unless they are sealed. */
+function filesOf(archive: Buffer): Map<string, Buffer> {
+  const tar = gunzipSync(archive, { maxOutputLength: MAX_ARCHIVE });
+  const files = new Map<string, Buffer>();
+  for (let at = 0; ; ) {
+    const entry = readHeader(tar.subarray(at, at + BLOCK));
+    if (entry === undefined) return files;
+    at += BLOCK;
+    if (entry.type === 'file') files.set(entry.name, tar.subarray(at, at + entry.size));
+    at += entry.size + paddingOf(entry.size);
+  }
 }
 
 async function shares(services: ElectionServices, electionId: unknown): Promise<Known> {

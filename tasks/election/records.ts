@@ -21,6 +21,8 @@ export interface ElectionRecord {
   status: ElectionStatus;
   reason: string | null;
   sealedPartyKey: Buffer | null;
+  /** The task that created it here. */
+  taskId: string;
 }
 
 export interface AuthorityRecord {
@@ -46,7 +48,7 @@ export interface SessionRecord {
 }
 
 const ELECTION = `key, request, request_hash as "requestHash", position, threshold, group_name as "group",
-  director_url as "directorUrl", status, reason, sealed_party_key as "sealedPartyKey"`;
+  director_url as "directorUrl", status, reason, sealed_party_key as "sealedPartyKey", task_id as "taskId"`;
 const SESSION = `election, question, session_id as "sessionId", sealed_dealing as "sealedDealing",
   sealed_share as "sealedShare", commitments, dealings, public_key as "publicKey", polynomial, confirmation,
   share_deleted as "shareDeleted"`;
@@ -98,6 +100,11 @@ export async function insertElection(
   await db('election_sessions').insert(
     sessionIds.map((session_id, question) => ({ election: key, question, session_id })),
   );
+}
+
+/** An election that came to nothing makes room for another attempt; all its secrets go with it. */
+export async function deleteElection(db: Knex, key: string): Promise<void> {
+  await db('elections').where({ key }).whereNot({ status: 'created' }).delete();
 }
 
 export async function setElectionStatus(
