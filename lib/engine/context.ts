@@ -32,6 +32,8 @@ export interface TaskView<Input = unknown> {
   readonly attempt: number;
   /** Performer of a synchronized task: the reservation had been given up when the order to start came. */
   readonly reservationLost: boolean;
+  /** The raw message that it handles (FQ-A1); null: it is a task like any other. */
+  readonly message: { readonly id: string; readonly taskId: string | null } | null;
 }
 
 /** The logger that handlers get; pino's methods. */
@@ -85,7 +87,8 @@ export interface HandlerContext {
 
 export function viewOf(task: Task): TaskView {
   const { metadata, infoText, ...rest } = task;
-  return { ...rest, info: infoText, reservationLost: metadata.reservationLost === true };
+  const { reservationLost = false, message = null } = metadata;
+  return { ...rest, info: infoText, reservationLost, message };
 }
 
 /** What a handler asked for, to be applied when it has returned. */

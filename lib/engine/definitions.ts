@@ -26,6 +26,8 @@ export interface TaskDefinition<Input = unknown> {
   /** Only this node itself may start the action (FQ-A3). */
   localOnly?: boolean;
   retry?: RetryPolicy;
+  /** Handles raw messages (FQ-A1): what comes has no task at its sender, and is answered by nothing. */
+  message?: true;
   /** Running it twice does no harm: an original that lost it is sent it again (FQ-P12, `pingback_date`). */
   idempotent?: boolean;
 }
@@ -82,6 +84,33 @@ export function defineTask<Input = Json>(
     handler: handler as Handler,
     hooks: hooks as TaskHooks,
   };
+}
+
+/** A message that is no task of its sender's. */
+export interface MessageView<Data = unknown> {
+  readonly messageId: string;
+  /** What the message names, without a claim that there is such a task. */
+  readonly taskId: string | null;
+  /** The authenticated sender; null: this node. */
+  readonly peerId: string | null;
+  readonly senderUrl: string;
+  readonly info: string | null;
+  readonly data: Data;
+}
+
+/**
+ * Declares the handler of raw messages (FQ-A1). It runs once per message, with all that handlers have; nothing is sent
+ * back, neither output nor error.
+ */
+export function defineMessage<Data = Json>(
+  definition: Omit<TaskDefinition<Data>, 'message' | 'idempotent'>,
+  handler: (message: MessageView<Data>, ctx: HandlerContext) => Promise<void> | void,
+): DefinedTask {
+  return defineTask<Data>({ ...definition, message: true }, (task, ctx) => {
+    const { peerId, senderUrl, info, input: data } = task;
+    const { id: messageId, taskId } = task.message ?? { id: task.id, taskId: null };
+    return handler({ messageId, taskId, peerId, senderUrl, info, data }, ctx);
+  });
 }
 
 /** Declares the hooks of a container. */

@@ -7,12 +7,20 @@ import { Applier } from './applier.ts';
 import { type Chance, systemChance } from './chance.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { HandlerLog } from './context.ts';
-import type { QueueOptions, Registry } from './definitions.ts';
+import { DEFAULT_QUEUE, type QueueOptions, type Registry } from './definitions.ts';
 import type { Event, Outcome } from './events.ts';
-import { hasEnded, type IncomingMessage, type Json, type Receipt, type Task } from './model.ts';
+import {
+  hasEnded,
+  INTERNAL_QUEUE,
+  type IncomingMessage,
+  type Json,
+  type Receipt,
+  type Task,
+} from './model.ts';
 import { Pulse } from './pulse.ts';
 import type { EngineStore, Hints } from './store.ts';
 import { type Resolver, resolve, type TreeNode } from './tree.ts';
+import { type Why, why } from './why.ts';
 import { Worker } from './worker.ts';
 
 /** The peers as the engine needs them; the federation keeps them. */
@@ -214,6 +222,21 @@ export class Engine {
       if (!this.store.isPassing(thrown)) throw thrown;
       return 'unknown';
     }
+  }
+
+  /**
+   * Why a task waits: who or what is awaited, since when, what was tried, what comes next (D18).
+   * @throws ConclaveError `task_not_found`
+   */
+  async why(taskId: string): Promise<Why> {
+    const { queues = {} } = this.#options;
+    const slotsOf = (queue: string): number | null =>
+      queue === INTERNAL_QUEUE || this.registry.hasQueue(queue)
+        ? (queues[queue] ?? DEFAULT_QUEUE).maxThreads
+        : null;
+    const [first, ...below] = await this.store.whyFacts(taskId, this.#clock.now(), slotsOf);
+    if (first === undefined) throw new ConclaveError('task_not_found', { taskId });
+    return why([first, ...below]);
   }
 
   /** Hints of this process's outbox sender and of tests: looks for work now. */

@@ -193,15 +193,21 @@ function receiveTask(
   context: Context,
   room: Map<string, number>,
 ): Receipt {
-  const { queue, action } = message;
-  const known = message.taskId === null ? undefined : unit.task(message.taskId);
+  const { queue, action, messageId } = message;
+  const isRaw = registry.task(queue, action)?.definition.message === true;
+  // A raw message may name any task: it is none itself.
+  const taskId = isRaw ? null : message.taskId;
+  const known = taskId === null ? undefined : unit.task(taskId);
   if (known !== undefined) return receiveAgain(known, message, unit);
   const refusal = admission(queue, action, registry);
   if (refusal !== undefined) return rejected(refusal, { action, queue });
   if (!enters(queue, room)) return rejected('queue_full', { queue });
   const task: Task = {
-    ...receivedTask(message, message.taskId ?? context.newId(), context),
-    metadata: message.taskId === null ? { unnamed: true } : {},
+    ...receivedTask(message, taskId ?? context.newId(), context),
+    metadata: {
+      ...(taskId === null ? { unnamed: true } : {}),
+      ...(isRaw ? { message: { id: messageId, taskId: message.taskId } } : {}),
+    },
   };
   unit.insert([task]);
   unit.apply(task.id, { type: 'start' });

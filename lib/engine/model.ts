@@ -77,6 +77,8 @@ export interface TaskMetadata {
   container?: string;
   /** The sender did not name the task: nobody waits for an update. */
   unnamed?: boolean;
+  /** The raw message that it handles (FQ-A1). */
+  message?: { id: string; taskId: string | null };
   /** Trace context of the request that caused this tree (D54). */
   trace?: string;
 }

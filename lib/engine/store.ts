@@ -5,7 +5,9 @@
  * roots and in the order of their ids; so two transactions never change one tree at a time, and never wait for
  * each other in a circle. Claims and progress take single rows and skip locked ones: they wait for nobody.
  */
+
 import type { IncomingMessage, Json, OutgoingMessage, Status, Task, Timer, TimerKind } from './model.ts';
+import type { WhyFacts } from './why.ts';
 
 export interface ChildrenQuery {
   parentId: string;
@@ -133,6 +135,9 @@ export interface EngineStore<Handle = unknown> extends TaskReads {
   dueTimers(now: Date, limit: number): Promise<DueTimer[]>;
   /** When the next timer is due; null: none is set. */
   nextDue(): Promise<Date | null>;
+
+  /** What `why` needs: the task, the subtask that it waits for, and so on; empty: there is no such task (D18). */
+  whyFacts(id: string, now: Date, slotsOf: (queue: string) => number | null): Promise<WhyFacts[]>;
 
   /** Tells the other processes of this node what a commit has made possible (hints; they poll as well). */
   notify(hints: Hints): Promise<void>;

@@ -13,6 +13,7 @@ import { HandlerTransactions } from './handler-transactions.ts';
 import * as messages from './messages.ts';
 import * as tasks from './tasks.ts';
 import * as timers from './timers.ts';
+import { whyFacts } from './why-facts.ts';
 
 /** serialization_failure, deadlock_detected */
 const ASKS_FOR_RETRY = ['40001', '40P01'];
@@ -86,6 +87,7 @@ export function createEngineStore(
     nextDue: () => timers.nextDue(db),
     task: (id) => tasks.readTask(db, id),
     childrenOf: (id) => tasks.readChildren(db, id),
+    whyFacts: (id, now, slotsOf) => whyFacts(db, id, now, slotsOf),
     notify: (hints) => notices.add(hints),
     listen: (heard, missed) =>
       database.listen([CHANNEL], {

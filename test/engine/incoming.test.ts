@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import { defineTask } from '../../lib/engine/definitions.ts';
+import { defineMessage, defineTask } from '../../lib/engine/definitions.ts';
 import type { IncomingMessage, Json, Receipt } from '../../lib/engine/model.ts';
 import { external, simple } from '../../lib/engine/tree.ts';
 import { TestFederation, type TestNode, until } from '../support/nodes.ts';
@@ -18,6 +18,7 @@ describe('engine: messages of peers (FQ-P*, FQ-I*, D21, D22)', () => {
       return 'noted';
     }),
     defineTask({ queue, action: 'other' }, () => {}),
+    defineMessage<Json>({ queue, action: 'raw' }, (raw) => void ran.push(raw as unknown as Json)),
     defineTask({ queue, action: 'own', localOnly: true }, () => {}),
     defineTask({ queue, action: 'gated' }, async () => leave.promise),
     defineTask({ queue: 'narrow', action: 'gated' }, async () => leave.promise),
@@ -138,6 +139,28 @@ describe('engine: messages of peers (FQ-P*, FQ-I*, D21, D22)', () => {
       expect(await receive(given[2]!)).to.deep.equal({ outcome: 'accepted' });
       await a.engine.ended(given[2]!.taskId!);
     });
+  });
+
+  it('raw messages are handled once each, whatever task they name, and nothing is sent back (FQ-A1)', async () => {
+    const named = await sent();
+    const answers = federation.delivered.length;
+    const given = message({ action: 'raw', taskId: named, data: { x: 1 }, infoText: 'note' });
+    expect((await receive(given)).outcome).to.equal('accepted');
+    expect((await receive(given)).outcome).to.equal('duplicate');
+    await until('it ran', () => ran.length > 0);
+    expect(ran).to.deep.equal([
+      {
+        messageId: given.messageId,
+        taskId: named,
+        peerId: 'b',
+        senderUrl: b.url,
+        info: 'note',
+        data: { x: 1 },
+      },
+    ]);
+    await until('it ended', () => a.engine.busy === 0);
+    expect(federation.delivered.length).to.equal(answers);
+    expect((await task(named)).input).to.equal(null);
   });
 
   describe('repetition', () => {

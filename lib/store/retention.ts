@@ -1,0 +1,101 @@
+/**
+ * Forgets what is old: finished trees, and settled messages. Nothing here runs by itself. In batches, each a
+ * transaction of its own, so that it never holds much for long.
+ *
+ * A message that comes again is known by its row, or by its task's. So messages are kept for some time after their
+ * trees are gone: as long as a peer may still send again.
+ */
+import type { Knex } from 'knex';
+
+export interface RetentionOptions {
+  /** Trees whose root ended before, and in which nothing is open any more, go. */
+  treesEndedBefore: Date;
+  /** Messages that were settled before go. At least a week after `treesEndedBefore` in age: see `prune`. */
+  messagesSettledBefore: Date;
+  /** Trees, or messages, of one transaction. Default 100. */
+  batch?: number;
+}
+
+const WEEK = 7 * 24 * 3600 * 1000;
+
+/**
+ * Prunes until nothing is left that is old enough.
+ * @throws RangeError when messages would not be kept a week longer than trees
+ */
+export async function prune(
+  db: Knex,
+  options: RetentionOptions,
+): Promise<{ trees: number; tasks: number; messages: number }> {
+  const { treesEndedBefore, messagesSettledBefore, batch = 100 } = options;
+  if (messagesSettledBefore.getTime() > treesEndedBefore.getTime() - WEEK)
+    throw new RangeError(
+      'messages must be kept at least a week longer than trees, or repeated ones run again',
+    );
+  const pruned = { trees: 0, tasks: 0, messages: 0 };
+  // Roots with something open below are passed over, not met again: the search goes on after the last one.
+  for (let after = ''; ; ) {
+    const { roots, last } = await endedRoots(db, treesEndedBefore, after, batch);
+    if (last === null) break;
+    after = last;
+    if (roots.length === 0) continue;
+    pruned.trees += roots.length;
+    pruned.tasks += await deleteTrees(db, roots);
+  }
+  for (;;) {
+    const messages = await deleteMessages(db, messagesSettledBefore, batch * 10);
+    pruned.messages += messages;
+    if (messages === 0) return pruned;
+  }
+}
+
+async function endedRoots(
+  db: Knex,
+  before: Date,
+  after: string,
+  limit: number,
+): Promise<{ roots: string[]; last: string | null }> {
+  const { rows } = await db.raw<{ rows: { id: string; open: boolean }[] }>(
+    `with roots as (
+       select id from tasks where parent_id is null and status in ('finished', 'error')
+         and last_modified_date < ? and id > ? order by id limit ?
+     )
+     select id, exists (
+       with recursive below as (
+         select tasks.id, tasks.status from tasks where tasks.id = roots.id
+         union all
+         select children.id, children.status from below join tasks children on children.parent_id = below.id
+       )
+       select 1 from below where status not in ('finished', 'error')
+         or exists (select 1 from messages where task_id = below.id and state = 'pending')
+     ) as open from roots order by id`,
+    [before, after, limit],
+  );
+  return { roots: rows.filter(({ open }) => !open).map(({ id }) => id), last: rows.at(-1)?.id ?? null };
+}
+
+async function deleteTrees(db: Knex, roots: readonly string[]): Promise<number> {
+  const { rows } = await db.raw<{ rows: { count: number }[] }>(
+    `with recursive below as (
+       select id from tasks where id = any(?)
+       union all
+       select children.id from below join tasks children on children.parent_id = below.id
+     ), gone as (
+       delete from tasks where id = any(array(select id from below)) returning 1
+     )
+     select count(*)::integer as count from gone`,
+    [roots] as unknown as Knex.RawBinding[],
+  );
+  return rows[0]!.count;
+}
+
+/** Not those of tasks that are still here. */
+async function deleteMessages(db: Knex, before: Date, limit: number): Promise<number> {
+  const { rows } = await db.raw<{ rows: unknown[] }>(
+    `delete from messages where seq = any(array(
+       select seq from messages where state <> 'pending' and settled_date < ?
+         and not exists (select 1 from tasks where tasks.id = messages.task_id)
+       order by seq limit ?)) returning seq`,
+    [before, limit],
+  );
+  return rows.length;
+}
