@@ -14,6 +14,7 @@ import { addPeers } from './peers.ts';
 import { addStart } from './start.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { addVerify } from './verify.ts';
+import { addWhy } from './why.ts';
 
 /**
  * @param args without the program's own name
@@ -64,6 +65,7 @@ function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Comm
   addInit(program, terminal, whole);
   addStart(program, terminal, whole, ended);
   addPeers(program, terminal, ended);
+  addWhy(program, terminal);
   addVerify(program, terminal, ended);
   addBallots(program, terminal, whole);
   program.action(async () => {

@@ -8,22 +8,18 @@ import { resetTally } from '../../tasks/tally/request.ts';
 import type { Json } from '../engine/model.ts';
 import { ConclaveError } from '../errors.ts';
 import { openNodeDatabase } from '../node/node-database.ts';
-import type { Database } from '../store/database.ts';
+import { listWorkers, queueActivity } from '../store/activity.ts';
+import { listPeers } from '../store/peers.ts';
 import {
-  type Filter,
-  idsBeginning,
+  ancestors,
+  findMessage,
+  findTask,
   listMessages,
   listTasks,
-  listWorkers,
   MESSAGE_FILTERS,
-  messagesWithId,
-  queueActivity,
+  subtree,
   TASK_FILTERS,
-  treeOf,
-} from '../store/listings.ts';
-import { listPeers } from '../store/peers.ts';
-import { SELECTION } from '../store/task-rows.ts';
-import { select } from '../store/tasks.ts';
+} from '../store/task-queries.ts';
 import { suggestion } from '../suggestion.ts';
 import { type GlobalOptions, settingsOf, withDatabase, withEngine } from './node-access.ts';
 import { CommandFailed, UsageError } from './outcome.ts';
@@ -121,21 +117,27 @@ export function spelt(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-function filtersOf(
-  texts: readonly string[] | undefined,
-  columns: Readonly<Record<string, string>>,
-): Filter[] {
-  return (texts ?? []).map((text) => {
-    const [, column, value] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
-    if (column === undefined || value === undefined)
+/** Other names of columns: the headings of the tables. */
+const ALIASES: Readonly<Record<string, string>> = {
+  queue: 'queue_name',
+  'small id': 'id',
+  type: 'task_type',
+};
+
+function filtersOf(texts: readonly string[] | undefined, columns: object): Record<string, string> {
+  const filters = (texts ?? []).map((text) => {
+    const [, name, value] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+    if (name === undefined || value === undefined)
       throw new UsageError(`--filters: "${text}" is not COLUMN=VALUE`);
+    const column = ALIASES[name] ?? name;
     if (!Object.hasOwn(columns, column)) {
       const names = Object.keys(columns);
       const meant = suggestion(column, names) || `; there are ${names.join(', ')}`;
       throw new UsageError(`--filters: there is no column ${column}${meant}`);
     }
-    return { column, value: column.startsWith('is_') ? value.toLowerCase() : value };
+    return [column, value] as const;
   });
+  return Object.fromEntries(filters);
 }
 
 async function createDatabase(flags: Flags, terminal: Terminal): Promise<void> {
@@ -157,7 +159,7 @@ async function createDatabase(flags: Flags, terminal: Terminal): Promise<void> {
 async function showTasks(flags: Flags, terminal: Terminal): Promise<void> {
   const filters = filtersOf(flags.filters, TASK_FILTERS);
   await withDatabase(flags, terminal, async ({ knex }) => {
-    const tasks = await listTasks(knex, filters, flags.limit);
+    const tasks = await listTasks(knex, { filters, limit: flags.limit });
     if (flags.json) return terminal.out(JSON.stringify(tasks.map(taskRecord), null, 4));
     const rows = tasks.map((task) => [
       shortId(task.id),
@@ -179,15 +181,15 @@ const SHOWN_INPUT = 30;
 async function showMessages(flags: Flags, terminal: Terminal): Promise<void> {
   const filters = filtersOf(flags.filters, MESSAGE_FILTERS);
   await withDatabase(flags, terminal, async ({ knex }) => {
-    const messages = await listMessages(knex, filters, flags.limit);
+    const messages = await listMessages(knex, { filters, limit: flags.limit });
     if (flags.json) return terminal.out(JSON.stringify(messages.map(messageRecord), null, 4));
     const rows = messages.map((message) => [
       shortId(message.id),
-      message.sender_url,
+      message.senderUrl,
       message.action,
-      message.queue_name,
-      tableDate(message.created_date),
-      shortened(JSON.stringify(message.input_data) ?? '', SHOWN_INPUT),
+      message.queue,
+      tableDate(message.createdDate),
+      shortened(JSON.stringify(message.data) ?? '', SHOWN_INPUT),
       message.state,
     ]);
     const headings = ['small id', 'sender_url', 'action', 'queue', 'created_date', 'input_data', 'state'];
@@ -195,59 +197,33 @@ async function showMessages(flags: Flags, terminal: Terminal): Promise<void> {
   });
 }
 
-/** The one id that begins so. @throws CommandFailed, ConclaveError `ambiguous_id` */
-export async function fullId(
-  database: Database,
-  kind: 'tasks' | 'messages',
-  prefix: string,
-): Promise<string> {
-  const found = prefix === '' ? [] : await idsBeginning(database.knex, kind, prefix);
-  const [first, second] = found;
-  if (first === undefined) {
-    const one = kind === 'tasks' ? 'task' : 'message';
-    throw new CommandFailed(`${one} ${prefix} not found`, `List them with: conclave --${kind}`);
-  }
-  if (second === undefined) return first.id;
-  const candidates = found.map(({ id, what }) => `${id} (${what})`);
-  throw new ConclaveError('ambiguous_id', { id: prefix, candidates });
-}
-
-async function taskBy(database: Database, prefix: string) {
-  const id = await fullId(database, 'tasks', prefix);
-  const [task] = await select(database.knex, `select ${SELECTION} from tasks where id = ?`, [id]);
-  return task!;
-}
-
 async function showTree(flags: Flags, terminal: Terminal): Promise<void> {
-  await withDatabase(flags, terminal, async (database) => {
-    const asked = await fullId(database, 'tasks', flags.tree!);
-    const [tasks, peers] = await Promise.all([treeOf(database.knex, asked), listPeers(database.knex)]);
+  await withDatabase(flags, terminal, async ({ knex }) => {
+    const asked = await findTask(knex, flags.tree!);
+    const [top = asked] = flags.withParents ? await ancestors(knex, asked.id) : [];
+    const [tasks, peers] = await Promise.all([subtree(knex, top.id), listPeers(knex)]);
     if (flags.json) return terminal.out(JSON.stringify(tasks.map(taskRecord), null, 4));
-    const lines = treeLines({ tasks, asked, withParents: flags.withParents === true, peers });
-    for (const line of lines) terminal.out(harmless(line.replace(/\s*\n\s*/g, ' ')));
+    for (const line of treeLines(tasks, asked.id, peers))
+      terminal.out(harmless(line.replace(/\s*\n\s*/g, ' ')));
   });
 }
 
 async function showTask(flags: Flags, terminal: Terminal): Promise<void> {
-  await withDatabase(flags, terminal, async (database) => {
-    terminal.out(JSON.stringify(taskRecord(await taskBy(database, flags.showTask!)), null, 4));
+  await withDatabase(flags, terminal, async ({ knex }) => {
+    terminal.out(JSON.stringify(taskRecord(await findTask(knex, flags.showTask!)), null, 4));
   });
 }
 
 async function showMessage(flags: Flags, terminal: Terminal): Promise<void> {
-  await withDatabase(flags, terminal, async (database) => {
-    const id = await fullId(database, 'messages', flags.showMessage!);
-    // Both ends of a message may be in one database, and peers choose ids.
-    for (const message of await messagesWithId(database.knex, id)) {
-      terminal.out(JSON.stringify(messageRecord(message), null, 4));
-    }
+  await withDatabase(flags, terminal, async ({ knex }) => {
+    terminal.out(JSON.stringify(messageRecord(await findMessage(knex, flags.showMessage!)), null, 4));
   });
 }
 
 async function showExternal(flags: Flags, terminal: Terminal): Promise<void> {
-  await withDatabase(flags, terminal, async (database) => {
-    const task = await taskBy(database, flags.showExternal!);
-    if (task.type !== 'external') throw new CommandFailed(`task ${shortId(task.id)} is not external`);
+  await withDatabase(flags, terminal, async ({ knex }) => {
+    const task = await findTask(knex, flags.showExternal!);
+    if (task.type !== 'external') throw new CommandFailed(`task ${flags.showExternal} is not external`);
     if (flags.json) return terminal.out(JSON.stringify(taskRecord(task), null, 4));
     terminal.out(harmless(externalText(task)));
     if (task.status === 'executing') {
@@ -266,7 +242,7 @@ async function finish(flags: Flags, terminal: Terminal): Promise<void> {
   }
   const data = parseFinishData(text);
   await withEngine(flags, terminal, async ({ engine, opened }) => {
-    const id = await fullId(opened.database, 'tasks', prefix);
+    const { id } = await findTask(opened.database.knex, prefix);
     try {
       await engine.finishExternal(id, data);
     } catch (thrown) {

@@ -51,11 +51,11 @@ function print(findings: readonly Finding[], terminal: Terminal): void {
 }
 
 async function check(peer: Peer, client: FederationClient): Promise<Finding> {
-  if (peer.url === null) {
+  if (peer.url === null || !peer.roles.includes('authority')) {
     return {
       peer: peer.name,
       ok: true,
-      state: 'it only calls us',
+      state: 'no authority: it calls us',
       advice: expiring(peer),
       milliseconds: null,
     };

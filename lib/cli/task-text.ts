@@ -2,7 +2,7 @@
 import type { Json, Task } from '../engine/model.ts';
 import { hasEnded, isSent } from '../engine/model.ts';
 import type { Peer } from '../protocol/peers.ts';
-import type { MessageRow } from '../store/listings.ts';
+import type { MessageRow } from '../store/task-queries.ts';
 
 const SHORT_ID = 8;
 
@@ -15,34 +15,21 @@ export function taskLine({ action, queue, type, id, status }: Task, marks: reado
   return `${action}.${queue} - ${type} (${[shortId(id), status, ...marks].join(', ')})`;
 }
 
-export interface TreeText {
-  readonly tasks: readonly Task[];
-  /** The task that was asked for. */
-  readonly asked: string;
-  readonly withParents: boolean;
-  readonly peers: readonly Peer[];
-}
-
-/** One line for each task, indented as in the original; what is wrong or slow is added at the line's end. */
-export function treeLines({ tasks, asked, withParents, peers }: TreeText): string[] {
-  const children = new Map<string, Task[]>();
-  for (const task of tasks) {
-    if (task.parentId === null) continue;
-    children.set(task.parentId, [...(children.get(task.parentId) ?? []), task]);
-  }
-  const byId = new Map(tasks.map((task) => [task.id, task]));
-  let top = byId.get(asked);
-  while (withParents && top !== undefined && top.parentId !== null && byId.has(top.parentId)) {
-    top = byId.get(top.parentId);
-  }
-  const lines: string[] = [];
-  const visit = (task: Task, depth: number): void => {
+/**
+ * One line for each task, indented as in the original; what is wrong or slow is added at the line's end.
+ *
+ * @param tasks parents before children, siblings in their order; the first is at the top
+ * @param asked id of the task that was asked for; marked `root`
+ */
+export function treeLines(tasks: readonly Task[], asked: string, peers: readonly Peer[]): string[] {
+  const depths = new Map<string, number>();
+  return tasks.map((task) => {
+    const above = task.parentId === null ? undefined : depths.get(task.parentId);
+    const depth = above === undefined ? 0 : above + 1;
+    depths.set(task.id, depth);
     const indent = depth === 0 ? ' * ' : ` ${'|  '.repeat(depth - 1)}|- `;
-    lines.push(`${indent}${taskLine(task, task.id === asked ? ['root'] : [])}${remark(task, peers)}`);
-    for (const child of children.get(task.id) ?? []) visit(child, depth + 1);
-  };
-  if (top !== undefined) visit(top, 0);
-  return lines;
+    return `${indent}${taskLine(task, task.id === asked ? ['root'] : [])}${remark(task, peers)}`;
+  });
 }
 
 /** Nothing for a task with which all is as it should be. */
@@ -109,7 +96,28 @@ export function externalText(task: Task): string {
   return [`* ${taskLine(task)}`, `label: ${task.label ?? ''}`, 'info_text:', text].join('\n');
 }
 
-/** A message under the original's names (FQ-T11). */
+/** A message under the original's names (FQ-T11), and what ours has beside it. */
 export function messageRecord(message: MessageRow): Record<string, unknown> {
-  return { ...message };
+  return {
+    id: message.id,
+    sender_url: message.senderUrl,
+    queue_name: message.queue,
+    is_received: message.isReceived,
+    receiver_url: message.receiverUrl,
+    peer_id: message.peerId,
+    created_date: message.createdDate,
+    action: message.action,
+    input_data: message.data,
+    output_status: message.outputStatus,
+    pingback_date: message.pingbackDate,
+    expiration_date: message.expirationDate,
+    info_text: message.infoText,
+    task_id: message.taskId,
+    async_data: message.asyncData,
+    state: message.state,
+    attempts: message.attempts,
+    next_attempt: message.nextAttempt,
+    deadline: message.deadline,
+    error: message.error,
+  };
 }

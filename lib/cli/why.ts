@@ -1,0 +1,28 @@
+/** `conclave why ID`: what a task waits for, since when, what was tried, and what comes next (D18). */
+import type { Command } from 'commander';
+import { findTask } from '../store/task-queries.ts';
+import { type GlobalOptions, withEngine } from './node-access.ts';
+import { shortId, taskLine } from './task-text.ts';
+import { harmless, type Terminal } from './terminal.ts';
+
+export function addWhy(program: Command, terminal: Terminal): void {
+  program
+    .command('why')
+    .argument('<id>', 'a task; its id may be shortened')
+    .description('say what a task waits for, since when, and what comes next')
+    .action(async (id: string, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<GlobalOptions>();
+      await withEngine(options, terminal, async ({ engine, opened }) => {
+        const task = await findTask(opened.database.knex, id);
+        const why = await engine.why(task.id);
+        if (options.json) return terminal.out(JSON.stringify(why, null, 4));
+        terminal.out(harmless(`* ${taskLine(task)}`));
+        terminal.out(harmless(why.sentence));
+        if (why.waitingFor === 'approval') {
+          const short = shortId(why.taskId);
+          terminal.note(`Look at it: conclave --show-external ${short}`);
+          terminal.note(`Decide:     conclave --finish ${short} '{"status": "accepted"}'`);
+        }
+      });
+    });
+}
