@@ -72,6 +72,11 @@ describe('engine: flow of task trees', () => {
     defineTask<number>({ queue, action: 'step' }, (task, ctx) => {
       if (task.input > 0) ctx.addToParent(simple({ queue, action: 'step', data: task.input - 1 }));
     }),
+    defineTask({ queue, action: 'look' }, async (_task, ctx) => {
+      const labels = (await ctx.siblings()).map(({ label }) => label);
+      const last = await ctx.sibling('last');
+      return [labels, (await ctx.previous())!.label, (await ctx.next())!.label, last!.order] as Json;
+    }),
     defineContainer({ name: 'going on', handleError: (_task, _error, ctx) => goOn(ctx) }),
     defineContainer({
       name: 'tolerant',
@@ -214,6 +219,14 @@ describe('engine: flow of task trees', () => {
       .catch((error) => error);
     expect(undefinedAction).to.include({ code: 'invalid_tree' });
     expect((await a().tasks()).length).to.equal(before);
+  });
+
+  it('a handler finds its siblings, by label and by place (FQ-A8, 1A.7 get_sibling)', async () => {
+    const echo = (label: string) => simple({ queue, action: 'echo', data: label, label });
+    const look = simple({ queue, action: 'look', label: 'look' });
+    const task = await run(sequential([echo('first'), look, echo('last')]));
+    const looked = (await a().engine.store.childrenOf(task.id))[1]!;
+    expect(looked.output).to.deep.equal([['first', 'last'], 'first', 'last', 2]);
   });
 
   it('a recovered task goes on with what its error handler added, and with nothing that had not started', async () => {
