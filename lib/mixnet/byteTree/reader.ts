@@ -63,6 +63,22 @@ export class ByteTreeReader {
     return out;
   }
 
+  /** `count` leaves of `length` octets each, headers included, as they are. */
+  leaves(count: number, length: number): Uint8Array {
+    const [step, from] = [headerLength + length, this.#at];
+    if (count * step > this.remaining) this.raw(count * step);
+    const head = [1, length >>> 24, (length >>> 16) & 0xff, (length >>> 8) & 0xff, length & 0xff];
+    const bytes = this.#bytes;
+    for (let at = from; at < from + count * step; at += step) {
+      for (let j = 0; j < headerLength; j++) {
+        if (bytes[at + j] === head[j]) continue;
+        this.#at = at;
+        this.leaf(length);
+      }
+    }
+    return this.raw(count * step);
+  }
+
   booleans(expected?: number): boolean[] {
     const data = this.leaf(expected);
     return Array.from(data, (octet) => {

@@ -129,10 +129,29 @@ export function replyToChallenge(
   return share.map((x, j) => ring.subtract(rho[j]!, ring.multiply(ring.multiply(x, inverseFactor), v)));
 }
 
-/**
- * The parties, among `active`, whose proofs fail: `y_l^{-v/F} y'_l = g^{k_l}` and
- * `(prod f_{l,i}^{e_i})^v B'_l = A^{k_l}`.
- */
+/** What the equations of all parties have in common. */
+export interface DecryptionChallenge {
+  readonly e: Scalars;
+  readonly v: Scalars;
+}
+
+/** Batching vector and challenge of a statement, with the octets they come from. */
+export function challengeOf(
+  session: MixSession,
+  statement: DecryptionStatement,
+  commitments: readonly DecryptionCommitment[],
+): DecryptionChallenge & { readonly seed: Uint8Array; readonly challenge: Uint8Array } {
+  const seed = decryptionSeed(session, statement);
+  const challenge = decryptionChallenge(session, seed, commitments);
+  return {
+    seed,
+    challenge,
+    e: session.batchingVector(seed, statement.list.length),
+    v: session.challengeScalar(challenge),
+  };
+}
+
+/** The parties, among `active`, whose proofs fail. */
 export function partiesFailingDecryption(
   session: MixSession,
   statement: DecryptionStatement,
@@ -141,24 +160,31 @@ export function partiesFailingDecryption(
   active: readonly number[],
 ): number[] {
   const { group } = session;
-  const seed = decryptionSeed(session, statement);
-  const e = session.batchingVector(seed, statement.list.length);
-  const v = session.challengeScalar(decryptionChallenge(session, seed, commitments));
-  const A = batchedInput(session, statement.list, e);
+  if (active.length === 0) return [];
+  const challenge = challengeOf(session, statement, commitments);
   const equations = active.flatMap((party) =>
-    decryptionEquations(session, statement, party, commitments[party - 1]!, replies[party - 1]!, { e, v, A }),
+    decryptionEquations(
+      session,
+      statement,
+      party,
+      { commitment: commitments[party - 1]!, reply: replies[party - 1]! },
+      challenge,
+    ),
   );
   const failing = new Set(failingEquations(group, equations).map(Number));
   return active.filter((party) => failing.has(party));
 }
 
-function decryptionEquations(
+/**
+ * The equations of one party: `y_l^{-v/F} y'_l = g^{k_l}` and `(prod f_{l,i}^{e_i})^v B'_l = A^{k_l}`. A is not
+ * computed: its power goes into the product that the caller evaluates.
+ */
+export function decryptionEquations(
   session: MixSession,
   statement: DecryptionStatement,
   party: number,
-  commitment: DecryptionCommitment,
-  reply: DecryptionReply,
-  { e, v, A }: { e: Scalars; v: Scalars; A: readonly Elements[] },
+  { commitment, reply }: { commitment: DecryptionCommitment; reply: DecryptionReply },
+  { e, v }: DecryptionChallenge,
 ): Equation[] {
   const { group } = session;
   const { ring } = group;
@@ -170,9 +196,9 @@ function decryptionEquations(
       name,
       addTo(product) {
         const t = product.weights();
-        product.lower(y, ring.multiply(scaled, t));
+        product.lower(y, scaled, t);
         product.raise(commitment.yp[j]!, t);
-        product.lower(group.generator, ring.multiply(reply[j]!, t));
+        product.lower(group.generator, reply[j]!, t);
       },
     }),
   );
@@ -181,9 +207,9 @@ function decryptionEquations(
       name,
       addTo(product) {
         const t = product.weights();
-        product.raise(factors, ring.multiply(e, ring.multiply(v, t)));
+        product.raise(factors, e, ring.multiply(v, t));
         product.raise(commitment.Bp[c]!, t);
-        product.lower(A[c]!, ring.multiply(reply[keyPart(session.shape, c)]!, t));
+        product.lower(statement.list.u[c]!, e, ring.multiply(reply[keyPart(session.shape, c)]!, t));
       },
     }),
   );
@@ -232,18 +258,18 @@ function smallPower(group: Group, bases: Elements, exponent: bigint): Elements {
   return result;
 }
 
-/** Does every plaintext follow from the factors? The same equation, checked for all at once. */
-export function plaintextsFollow(
+/** Every plaintext follows from the factors: the same equation, for all at once. */
+export function plaintextEquations(
   session: MixSession,
   list: Ciphertexts,
   factors: readonly DecryptionFactors[],
   correct: readonly number[],
   plaintexts: readonly Elements[],
-): boolean {
+): Equation[] {
   const { group, parties } = session;
   const { ring } = group;
   const chosen = combiningParties(session, correct);
-  const equations = plaintexts.map(
+  return plaintexts.map(
     (m, c): Equation => ({
       name: 'plaintexts',
       addTo(product) {
@@ -252,14 +278,13 @@ export function plaintextsFollow(
         product.lower(m, t);
         for (const party of chosen) {
           const lambda = lagrangeCoefficient(parties, chosen, party);
-          const exponents = ring.multiply(t, ring.of(lambda < 0n ? -lambda : lambda));
-          if (lambda < 0n) product.lower(factors[party - 1]![c]!, exponents);
-          else product.raise(factors[party - 1]![c]!, exponents);
+          const size = ring.of(lambda < 0n ? -lambda : lambda);
+          if (lambda < 0n) product.lower(factors[party - 1]![c]!, t, size);
+          else product.raise(factors[party - 1]![c]!, t, size);
         }
       },
     }),
   );
-  return failingEquations(group, equations).length === 0;
 }
 
 export function decryptionCommitmentTree(session: MixSession, { yp, Bp }: DecryptionCommitment): Tree {

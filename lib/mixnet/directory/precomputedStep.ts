@@ -13,6 +13,7 @@ import type { Elements, Scalars } from '../groups/vectors.ts';
 import { concatenate, uint32 } from '../octets.ts';
 import {
   consistencyCommitmentTree,
+  consistencyEquations,
   consistencyReplyTree,
   keepList,
   proveConsistency,
@@ -20,8 +21,8 @@ import {
   readConsistencyReply,
   shrinkCommitment,
   shrinkWitness,
-  verifyConsistency,
 } from '../proofs/consistentShuffle.ts';
+import type { Claim } from '../proofs/equations.ts';
 import type { Observer } from '../proofs/observer.ts';
 import { randomPermutation } from '../proofs/permutation.ts';
 import {
@@ -31,8 +32,8 @@ import {
   readShuffleReply,
   type ShuffledLists,
   shuffleCommitmentTree,
+  shuffleEquations,
   shuffleReplyTree,
-  verifyShuffle,
 } from '../proofs/proofOfShuffle.ts';
 import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
@@ -113,16 +114,16 @@ export function shufflePrecomputed(
   return output;
 }
 
-/** Verifies the commitment's proof and the consistent shuffle. `h` has `maxciph` generators. */
-export function verifyPrecomputedFiles(
+/** Reads the commitment's proof and that of the consistent shuffle. `h` has `maxciph` generators. */
+export function precomputedClaims(
   session: MixSession,
   files: ProofFiles,
   party: number,
   lists: ShuffledLists,
   h: Elements,
   observe?: Observer,
-): void {
-  const u = verifyPrecomputation(session, files, party, h, observe);
+): Claim[] {
+  const { u, claim } = precomputationClaim(session, files, party, h, observe);
   const count = lists.input.length;
   const keep = readBooleans(files, fileNames.keepList(party), h.length);
   const statement = { ...shrinkCommitment(h, u, keep, count), lists };
@@ -131,22 +132,25 @@ export function verifyPrecomputedFiles(
   const reply = readTree(files, fileNames.consistencyReply(party), (reader) =>
     readConsistencyReply(session, reader, count),
   );
-  const failing = verifyConsistency(session, statement, commitment, reply, observe);
-  if (failing.length === 0) return;
-  throw new Refusal(
-    'consistency-proof-invalid',
-    `the consistent shuffle of party ${party} does not hold (equation ${[...new Set(failing)].join(', ')})`,
-  );
+  const consistent: Claim = {
+    equations: consistencyEquations(session, statement, commitment, reply, observe),
+    refusal: (failing) =>
+      new Refusal(
+        'consistency-proof-invalid',
+        `the consistent shuffle of party ${party} does not hold (equation ${failing.join(', ')})`,
+      ),
+  };
+  return [claim, consistent];
 }
 
-/** The proof of the permutation commitment alone. Returns the commitment. */
-export function verifyPrecomputation(
+/** The permutation commitment, and the claim of its proof. */
+export function precomputationClaim(
   session: MixSession,
   files: ProofFiles,
   party: number,
   h: Elements,
   observe?: Observer,
-): Elements {
+): { u: Elements; claim: Claim } {
   const u = readElements(session, files, fileNames.permutationCommitment(party), h.length);
   const name = fileNames.commitmentProofCommitment(party);
   const commitment = readTree(files, name, (reader) =>
@@ -155,10 +159,13 @@ export function verifyPrecomputation(
   const reply = readTree(files, fileNames.commitmentProofReply(party), (reader) =>
     readShuffleReply(session, reader, h.length, false),
   );
-  const failing = verifyShuffle(session, { h, u }, commitment, reply, observe);
-  if (failing.length === 0) return u;
-  throw new Refusal(
-    'commitment-proof-invalid',
-    `the proof of the permutation commitment of party ${party} does not hold (equation ${failing.join(', ')})`,
-  );
+  const claim: Claim = {
+    equations: shuffleEquations(session, { h, u }, commitment, reply, observe),
+    refusal: (failing) =>
+      new Refusal(
+        'commitment-proof-invalid',
+        `the proof of the permutation commitment of party ${party} does not hold (equation ${failing.join(', ')})`,
+      ),
+  };
+  return { u, claim };
 }

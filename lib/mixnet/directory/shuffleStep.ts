@@ -6,6 +6,7 @@
 import { type Ciphertexts, gatherCiphertexts, type PublicKey, reencrypt } from '../elgamal/ciphertexts.ts';
 import { componentCount } from '../elgamal/shape.ts';
 import type { Elements } from '../groups/vectors.ts';
+import { type Claim, establish } from '../proofs/equations.ts';
 import type { Observer } from '../proofs/observer.ts';
 import { randomPermutation } from '../proofs/permutation.ts';
 import {
@@ -15,8 +16,8 @@ import {
   readShuffleReply,
   type ShuffleStatement,
   shuffleCommitmentTree,
+  shuffleEquations,
   shuffleReplyTree,
-  verifyShuffle,
 } from '../proofs/proofOfShuffle.ts';
 import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
@@ -82,19 +83,21 @@ export function verifyShuffleOf(
   const output = readList(session, files, fileNames.output(party), input.length);
   const h = generators ?? session.independentGenerators(input.length);
   progress?.(`verifying the shuffle of party ${party}`, 0.3);
-  verifyShuffleFiles(session, files, party, { key, input, output }, h);
+  for (const claim of shuffleClaims(session, files, party, { key, input, output }, h)) {
+    establish(session.group, claim);
+  }
   return output;
 }
 
-/** As above with the lists at hand; `h` has as many generators as the lists have entries. */
-export function verifyShuffleFiles(
+/** Reads the proof and says what must hold; `h` has as many generators as the lists have entries. */
+export function shuffleClaims(
   session: MixSession,
   files: ProofFiles,
   party: number,
   lists: Required<ShuffleStatement>['lists'],
   h: Elements,
   observe?: Observer,
-): void {
+): Claim[] {
   const count = lists.input.length;
   const u = readElements(session, files, fileNames.permutationCommitment(party), count);
   const commitmentName = fileNames.shuffleCommitment(party);
@@ -104,11 +107,14 @@ export function verifyShuffleFiles(
   const reply = readTree(files, fileNames.shuffleReply(party), (reader) =>
     readShuffleReply(session, reader, count, true),
   );
-  const failing = verifyShuffle(session, { h, u, lists }, commitment, reply, observe);
-  if (failing.length > 0) {
-    throw new Refusal(
-      'shuffle-proof-invalid',
-      `the proof of the shuffle of party ${party} does not hold (equation ${[...new Set(failing)].join(', ')})`,
-    );
-  }
+  return [
+    {
+      equations: shuffleEquations(session, { h, u, lists }, commitment, reply, observe),
+      refusal: (failing) =>
+        new Refusal(
+          'shuffle-proof-invalid',
+          `the proof of the shuffle of party ${party} does not hold (equation ${failing.join(', ')})`,
+        ),
+    },
+  ];
 }

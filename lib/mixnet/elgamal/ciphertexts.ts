@@ -89,7 +89,7 @@ export function encrypt(
   const y = wideKey(codec, key);
   return ciphertextsOf(
     randomness.map((r) => group.powerOfFixed(group.generator, r)),
-    randomness.map((r, c) => group.multiply(plaintexts[c]!, group.powerOfFixed(y[c]!, r))),
+    randomness.map((r, c) => group.productOfFixed([{ base: y[c]!, exponents: r }], plaintexts[c]!)),
   );
 }
 
@@ -103,8 +103,8 @@ export function reencrypt(
   const { group } = codec;
   const y = wideKey(codec, key);
   return ciphertextsOf(
-    list.u.map((u, c) => group.multiply(u, group.powerOfFixed(group.generator, randomness[c]!))),
-    list.v.map((v, c) => group.multiply(v, group.powerOfFixed(y[c]!, randomness[c]!))),
+    list.u.map((u, c) => group.productOfFixed([{ base: group.generator, exponents: randomness[c]! }], u)),
+    list.v.map((v, c) => group.productOfFixed([{ base: y[c]!, exponents: randomness[c]! }], v)),
   );
 }
 

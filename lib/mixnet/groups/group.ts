@@ -11,6 +11,12 @@ import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
 import type { ScalarRing } from './scalarRing.ts';
 import type { Elements, Scalars } from './vectors.ts';
 
+/** A base for whose powers a table is worth making. */
+export interface FixedPower {
+  readonly base: Elements;
+  readonly exponents: Scalars;
+}
+
 export interface Group {
   /** Short name for messages and JSON: `P-256`, `modp-2048`, … */
   readonly name: string;
@@ -37,6 +43,8 @@ export interface Group {
   powerBySecret(bases: Elements, exponent: Scalars): Elements;
   /** `base^exponents[i]` with a table for the base. */
   powerOfFixed(base: Elements, exponents: Scalars): Elements;
+  /** `factor[i]` times all `base^exponents[i]` of the terms, in one pass; without `factor` it is one. */
+  productOfFixed(terms: readonly FixedPower[], factor?: Elements): Elements;
   /** The product of all `bases[i]^exponents[i]`; its cost falls with the largest exponent. */
   multiPower(bases: Elements, exponents: Scalars): Elements;
   product(a: Elements): Elements;

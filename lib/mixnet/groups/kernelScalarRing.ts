@@ -24,6 +24,12 @@ export class KernelScalarRing extends ScalarRing {
     return this.#pair(a, b, this.#kernel.multiply(a.bytes, b.bytes));
   }
 
+  override multiplyAdd(a: Scalars, b: Scalars, c: Scalars): Scalars {
+    const lengths = new Set([a.length, b.length, c.length].filter((length) => length !== 1));
+    if (lengths.size > 1) throw new RangeError(`vectors of ${[...lengths].join(' and ')} items`);
+    return this.#vector(this.#kernel.multiplyAdd(a.bytes, b.bytes, c.bytes));
+  }
+
   override negate(a: Scalars): Scalars {
     return this.#vector(this.#kernel.negate(a.bytes));
   }

@@ -19,7 +19,7 @@ import {
 } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import { describe, marshal, modpContent } from './description.ts';
-import type { Group } from './group.ts';
+import type { FixedPower, Group } from './group.ts';
 import { type GroupOperations, multiPowerOf, pippengerWindow } from './multiExponentiation.ts';
 import { ScalarRing, sameLength } from './scalarRing.ts';
 import { type Elements, item, join, type Scalars, slice, vectorOf } from './vectors.ts';
@@ -142,6 +142,12 @@ export class ModpGroup implements Group {
       bytes.set(this.powerBySecret(base, item(exponents, i)).bytes, i * this.stride);
     }
     return vectorOf('elements', this.stride, bytes);
+  }
+
+  productOfFixed(terms: readonly FixedPower[], factor?: Elements): Elements {
+    const powers = terms.map(({ base, exponents }) => this.powerOfFixed(base, exponents));
+    const factors = factor === undefined ? powers : [factor, ...powers];
+    return factors.reduce((product, next) => this.multiply(product, next));
   }
 
   multiPower(bases: Elements, exponents: Scalars): Elements {

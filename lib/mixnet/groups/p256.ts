@@ -22,7 +22,7 @@ import {
 } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import { describe, marshal } from './description.ts';
-import type { Group } from './group.ts';
+import type { FixedPower, Group } from './group.ts';
 import {
   FixedBaseTable,
   fixedBaseWindow,
@@ -132,6 +132,12 @@ export class P256Group implements Group {
           : table.power(exponents.bytes, i * coordinate, coordinate),
       ),
     );
+  }
+
+  productOfFixed(terms: readonly FixedPower[], factor?: Elements): Elements {
+    const powers = terms.map(({ base, exponents }) => this.powerOfFixed(base, exponents));
+    const factors = factor === undefined ? powers : [factor, ...powers];
+    return factors.reduce((product, next) => this.multiply(product, next));
   }
 
   multiPower(bases: Elements, exponents: Scalars): Elements {

@@ -7,12 +7,13 @@
 import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
 import type { P256Kernel } from '../kernel/p256Kernel.ts';
 import { Refusal } from '../refusal.ts';
+import type { FixedPower } from './group.ts';
 import { KernelScalarRing } from './kernelScalarRing.ts';
 import { P256Group, p256Order } from './p256.ts';
 import { sameLength } from './scalarRing.ts';
-import { type Elements, type Scalars, vectorOf } from './vectors.ts';
+import { type Elements, gather, type Scalars, vectorOf } from './vectors.ts';
 
-const candidateOctets = 64;
+const candidatesAtATime = 16_384;
 
 export class P256KernelGroup extends P256Group {
   readonly #kernel: P256Kernel;
@@ -44,6 +45,11 @@ export class P256KernelGroup extends P256Group {
     return this.#vector(this.#kernel.fixedBase(base.bytes, exponents.bytes));
   }
 
+  override productOfFixed(terms: readonly FixedPower[], factor?: Elements): Elements {
+    const lists = terms.map(({ base, exponents }) => ({ base: base.bytes, scalars: exponents.bytes }));
+    return this.#vector(this.#kernel.fixedBaseSum(lists, factor?.bytes ?? null));
+  }
+
   override multiPower(bases: Elements, exponents: Scalars): Elements {
     sameLength(bases, exponents);
     const bits = this.ring.maximalBits(exponents);
@@ -52,6 +58,16 @@ export class P256KernelGroup extends P256Group {
 
   override product(v: Elements): Elements {
     return this.#vector(this.#kernel.total(v.bytes));
+  }
+
+  override encode(v: Elements): Uint8Array {
+    return this.#kernel.toTrees(v.bytes);
+  }
+
+  override decode(trees: Uint8Array, what: string): Elements {
+    const points = this.#kernel.fromTrees(trees);
+    // The slow way finds out what is wrong, and refuses it.
+    return points === null ? super.decode(trees, what) : this.#vector(points);
   }
 
   protected override checkPoints(bytes: Uint8Array, what: string): void {
@@ -64,18 +80,14 @@ export class P256KernelGroup extends P256Group {
     const width = Math.ceil(bits / 8);
     const bytes = new Uint8Array(count * this.stride);
     for (let found = 0; found < count; ) {
-      const batch = Math.min(4096, 2 * (count - found) + 16);
-      const integers = stream.readIntegers(batch, bits);
-      const candidates = new Uint8Array(batch * candidateOctets);
-      for (let i = 0; i < batch; i++) {
-        const from = i * width;
-        candidates.set(integers.subarray(from, from + width), (i + 1) * candidateOctets - width);
-      }
-      const { points, good } = this.#kernel.lift(candidates);
-      for (let i = 0; i < batch && found < count; i++) {
-        if (good[i] === 0) continue;
-        bytes.set(points.subarray(i * this.stride, (i + 1) * this.stride), found++ * this.stride);
-      }
+      const batch = Math.min(candidatesAtATime, 2 * (count - found) + 16);
+      const { points, good } = this.#kernel.lift(stream.readIntegers(batch, bits), width);
+      const places = new Uint32Array(Math.min(batch, count - found));
+      let taken = 0;
+      for (let i = 0; i < batch && taken < places.length; i++) if (good[i] !== 0) places[taken++] = i;
+      const kept = gather(this.#vector(points), places.subarray(0, taken));
+      bytes.set(kept.bytes, found * this.stride);
+      found += taken;
     }
     return this.#vector(bytes);
   }

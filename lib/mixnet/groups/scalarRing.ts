@@ -4,11 +4,11 @@
  * BigInt inside, so nothing here is constant-time (docs/mix-net.md says what that means). Byte-tree form: a leaf of
  * exactly `floor(bits(q) / 8) + 1` octets (VF 2).
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomFillSync } from 'node:crypto';
 import type { ByteTreeReader } from '../byteTree/reader.ts';
 import { nodeHeader, type Tree } from '../byteTree/tree.ts';
 import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
-import { bitLength, signedWidth, toBigInt, uint32, writeBigInt } from '../octets.ts';
+import { bitLength, fromBigInt, signedWidth, toBigInt, uint32, writeBigInt } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import { type Scalars, vectorOf } from './vectors.ts';
 
@@ -20,12 +20,14 @@ export class ScalarRing {
   readonly width: number;
   /** Octets of a scalar in a byte-tree leaf. */
   readonly leafWidth: number;
+  readonly #orderOctets: Uint8Array;
 
   constructor(order: bigint) {
     this.order = order;
     this.bits = bitLength(order);
     this.width = Math.ceil(this.bits / 8);
     this.leafWidth = signedWidth(order);
+    this.#orderOctets = fromBigInt(order, this.width);
   }
 
   reduce(value: bigint): bigint {
@@ -57,24 +59,48 @@ export class ScalarRing {
   /** Uniform scalars from the system's randomness, by rejection. */
   random(count: number): Scalars {
     const { width } = this;
-    const bytes = new Uint8Array(count * width);
+    const bytes = randomFillSync(new Uint8Array(count * width));
     const mask = 0xff >>> (8 * width - this.bits);
-    for (let i = 0; i < count; ) {
-      const candidate = randomBytes(width);
-      candidate[0]! &= mask;
-      if (toBigInt(candidate) >= this.order) continue;
-      bytes.set(candidate, i++ * width);
+    for (let at = 0; at < bytes.length; at += width) {
+      bytes[at]! &= mask;
+      while (!this.#isBelowOrder(bytes, at)) {
+        randomFillSync(bytes, at, width);
+        bytes[at]! &= mask;
+      }
     }
     return vectorOf('scalars', width, bytes);
   }
 
   /** Integers of `bits` random bits, reduced (`eps` of VF 9, weights of batch verification). */
   randomBits(count: number, bits: number): Scalars {
+    if (bits < this.bits) return this.#shortRandom(count, bits);
     const octets = Math.ceil(bits / 8);
     const bytes = new Uint8Array(randomBytes(count * octets));
     const mask = 0xff >>> (8 * octets - bits);
     for (let at = 0; at < bytes.length; at += octets) bytes[at]! &= mask;
     return this.reduceOctets(bytes, octets);
+  }
+
+  /** Below the order without a reduction. */
+  #shortRandom(count: number, bits: number): Scalars {
+    const { width } = this;
+    const bytes = randomFillSync(new Uint8Array(count * width));
+    const idle = width - Math.ceil(bits / 8);
+    const mask = 0xff >>> (8 * (width - idle) - bits);
+    for (let at = 0; at < bytes.length; at += width) {
+      bytes.fill(0, at, at + idle);
+      bytes[at + idle]! &= mask;
+    }
+    return vectorOf('scalars', width, bytes);
+  }
+
+  /** Big-endian octets are compared like their numbers. */
+  #isBelowOrder(bytes: Uint8Array, at: number): boolean {
+    for (let i = 0; i < this.width; i++) {
+      const difference = bytes[at + i]! - this.#orderOctets[i]!;
+      if (difference !== 0) return difference < 0;
+    }
+    return false;
   }
 
   /** Consecutive integers of `bits` bits from a generator, reduced (the batching vector, VF 9 step 1). */
@@ -93,6 +119,11 @@ export class ScalarRing {
   /** Item by item; a vector of length one goes with every item of the other. */
   multiply(a: Scalars, b: Scalars): Scalars {
     return this.#zip(a, b, (x, y) => x * y);
+  }
+
+  /** `a_i b_i + c_i`, with vectors of length one as in `multiply`. */
+  multiplyAdd(a: Scalars, b: Scalars, c: Scalars): Scalars {
+    return this.add(this.multiply(a, b), c);
   }
 
   negate(a: Scalars): Scalars {
@@ -191,24 +222,26 @@ export class ScalarRing {
     const { width, leafWidth } = this;
     const out = new Uint8Array((to - from) * (5 + leafWidth));
     const length = uint32(leafWidth);
+    const pad = 5 + leafWidth - width;
     for (let i = from, at = 0; i < to; i++, at += 5 + leafWidth) {
       out[at] = 1;
-      out.set(length, at + 1);
-      out.set(v.bytes.subarray(i * width, (i + 1) * width), at + 5 + leafWidth - width);
+      for (let j = 0; j < 4; j++) out[at + 1 + j] = length[j]!;
+      for (let j = 0; j < width; j++) out[at + pad + j] = v.bytes[i * width + j]!;
     }
     return out;
   }
 
   #parse(reader: ByteTreeReader, count: number): Scalars {
     const { width, leafWidth } = this;
-    if (reader.remaining < count * (5 + leafWidth)) reader.raw(count * (5 + leafWidth));
+    const leaves = reader.leaves(count, leafWidth);
     const bytes = new Uint8Array(count * width);
-    for (let i = 0; i < count; i++) {
-      const data = reader.leaf(leafWidth);
-      if (toBigInt(data) >= this.order) {
+    const [step, pad] = [5 + leafWidth, leafWidth - width];
+    for (let i = 0, at = 0; i < count; i++, at += width) {
+      const from = i * step + 5;
+      for (let j = 0; j < width; j++) bytes[at + j] = leaves[from + pad + j]!;
+      if ((pad === 1 && leaves[from] !== 0) || !this.#isBelowOrder(bytes, at)) {
         throw new Refusal('scalar-not-canonical', `scalar ${i} is not less than the group order`);
       }
-      bytes.set(data.subarray(leafWidth - width), i * width);
     }
     return vectorOf('scalars', width, bytes);
   }

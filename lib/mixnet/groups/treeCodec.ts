@@ -2,9 +2,9 @@
 import type { ByteTreeReader } from '../byteTree/reader.ts';
 import { nodeHeader, type Tree } from '../byteTree/tree.ts';
 import type { Group } from './group.ts';
-import { type Elements, item, join, slice } from './vectors.ts';
+import { type Elements, item, slice, vectorOf } from './vectors.ts';
 
-const chunk = 2048;
+const chunk = 16_384;
 
 export function elementTree(group: Group, v: Elements, index = 0): Tree {
   return (sink) => sink.write(group.encode(item(v, index)));
@@ -32,10 +32,12 @@ export function readElementArray(
 ): Elements {
   const length = reader.node(count);
   const trees = reader.raw(length * group.treeLength);
-  const parts: Elements[] = [group.identity(0)];
+  if (length <= chunk) return group.decode(trees, what);
+  const bytes = new Uint8Array(length * group.stride);
   for (let at = 0; at < length; at += chunk) {
     const to = Math.min(length, at + chunk);
-    parts.push(group.decode(trees.subarray(at * group.treeLength, to * group.treeLength), what));
+    const part = group.decode(trees.subarray(at * group.treeLength, to * group.treeLength), what);
+    bytes.set(part.bytes, at * group.stride);
   }
-  return join(parts[0]!, ...parts.slice(1));
+  return vectorOf('elements', group.stride, bytes);
 }

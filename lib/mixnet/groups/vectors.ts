@@ -56,6 +56,17 @@ export function join<K extends string>(
 export function gather<K extends string>(v: FlatVector<K>, indices: ArrayLike<number>): FlatVector<K> {
   const { stride } = v;
   const bytes = new Uint8Array(indices.length * stride);
+  if (stride % 4 === 0 && v.bytes.byteOffset % 4 === 0) {
+    const words = stride / 4;
+    const from = new Uint32Array(v.bytes.buffer, v.bytes.byteOffset, v.bytes.length / 4);
+    const to = new Uint32Array(bytes.buffer);
+    for (let j = 0, at = 0; j < indices.length; j++) {
+      const first = indices[j]! * words;
+      if (first >= from.length) throw new RangeError(`no item ${indices[j]} of ${v.length}`);
+      for (let k = first; k < first + words; k++) to[at++] = from[k]!;
+    }
+    return vectorOf(v.kind, stride, bytes);
+  }
   for (let j = 0; j < indices.length; j++) {
     const from = indices[j]! * stride;
     bytes.set(v.bytes.subarray(from, from + stride), j * stride);

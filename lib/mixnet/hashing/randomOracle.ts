@@ -1,9 +1,9 @@
 /**
  * Hash functions, the heuristic pseudo-random generator and the random oracles built from them (VF 6).
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash as hashOnce } from 'node:crypto';
 import type { Tree } from '../byteTree/tree.ts';
-import { uint32 } from '../octets.ts';
+import { concatenate, uint32 } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 
 export const hashNames = ['SHA-256', 'SHA-384', 'SHA-512'] as const;
@@ -38,7 +38,9 @@ export function hashTree(hash: HashName, prefix: readonly Uint8Array[], tree: Tr
 /** `Hash(s || 0) || Hash(s || 1) || …`; octets not taken by one read are kept for the next. */
 export class PseudoRandomStream {
   readonly #hash: HashName;
-  readonly #seed: Uint8Array;
+  /** The seed with room for the counter. */
+  readonly #input: Uint8Array;
+  readonly #view: DataView;
   #counter = 0;
   #block: Uint8Array = new Uint8Array(0);
   #used = 0;
@@ -47,23 +49,23 @@ export class PseudoRandomStream {
     const length = hashLength(hash);
     if (seed.length < length) throw new RangeError(`a ${hash} generator needs a seed of ${length} octets`);
     this.#hash = hash;
-    this.#seed = foldSeed(seed, length);
+    this.#input = concatenate(foldSeed(seed, length), uint32(0));
+    this.#view = new DataView(this.#input.buffer, length);
   }
 
   read(length: number): Uint8Array {
     const out = new Uint8Array(length);
-    let at = 0;
-    while (at < length) {
-      if (this.#used === this.#block.length) {
-        this.#block = hashOctets(this.#hash, this.#seed, uint32(this.#counter++));
-        this.#used = 0;
-      }
-      const take = Math.min(length - at, this.#block.length - this.#used);
-      out.set(this.#block.subarray(this.#used, this.#used + take), at);
-      this.#used += take;
-      at += take;
+    for (let at = 0; at < length; at++) {
+      if (this.#used === this.#block.length) this.#nextBlock();
+      out[at] = this.#block[this.#used++]!;
     }
     return out;
+  }
+
+  #nextBlock(): void {
+    this.#view.setInt32(0, this.#counter++);
+    this.#block = hashOnce(nodeName[this.#hash], this.#input, 'buffer');
+    this.#used = 0;
   }
 
   /** `count` consecutive integers of `bits` bits, each in `ceil(bits / 8)` octets with the excess top bits cleared. */

@@ -13,6 +13,7 @@ import {
   POINT_OCTETS,
   SCALAR_LIMBS,
   SCALAR_OCTETS,
+  TREE_OCTETS,
   UNIT,
 } from './p256Job.ts';
 import { RingKernel } from './ringKernel.ts';
@@ -88,6 +89,30 @@ export class P256Engine {
     const table = this.arena.take(size);
     this.exports.makeTable(table, point, width, bits);
     return this.arena.view(table, size).slice();
+  }
+
+  /** Points as byte trees, one after the other. */
+  pointsToTrees(points: Uint8Array, out: Uint8Array): void {
+    inChunks(points.length / POINT_OCTETS, ({ from, count }) => {
+      this.arena.reset();
+      const octets = this.arena.put(slice(points, POINT_OCTETS, from, count));
+      const trees = this.arena.take(count * TREE_OCTETS);
+      this.exports.pointsToTrees(trees, octets, count);
+      out.set(this.arena.view(trees, count * TREE_OCTETS), from * TREE_OCTETS);
+    });
+  }
+
+  /** The reverse; returns whether all trees were points in form. That they are on the curve is not checked. */
+  treesToPoints(trees: Uint8Array, out: Uint8Array): boolean {
+    let good = true;
+    inChunks(trees.length / TREE_OCTETS, ({ from, count }) => {
+      this.arena.reset();
+      const octets = this.arena.put(slice(trees, TREE_OCTETS, from, count));
+      const points = this.arena.take(count * POINT_OCTETS);
+      if (this.exports.treesToPoints(points, octets, count) !== count) good = false;
+      out.set(this.arena.view(points, count * POINT_OCTETS), from * POINT_OCTETS);
+    });
+    return good;
   }
 
   /** Points, known to be good, into the kernel's form. */
@@ -264,6 +289,13 @@ export class P256Engine {
     if (c === undefined) throw new Error('multiplyAdd has three operands');
     return ring.multiplyAdd(a, b, c);
   }
+}
+
+/** Points whose trees are in the module's memory at a time. */
+const TREES = 4096;
+
+function inChunks(count: number, work: (range: Range) => void): void {
+  for (let from = 0; from < count; from += TREES) work({ from, count: Math.min(TREES, count - from) });
 }
 
 function slice(octets: Uint8Array, size: number, from: number, count: number): Uint8Array {

@@ -9,6 +9,8 @@ export type P256Exports = RingExports &
     readPoints(out: number, octets: number, n: number): void;
     writePoints(octets: number, points: number, n: number): void;
     checkPoints(octets: number, n: number): number;
+    pointsToTrees(trees: number, octets: number, n: number): void;
+    treesToPoints(octets: number, trees: number, n: number): number;
     decompress(out: number, compressed: number, good: number, n: number): void;
     liftCandidates(out: number, candidates: number, width: number, good: number, n: number): void;
 

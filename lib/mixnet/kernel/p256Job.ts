@@ -6,6 +6,8 @@
  */
 
 export const POINT_OCTETS = 64;
+/** A point as a byte tree. */
+export const TREE_OCTETS = 81;
 export const SCALAR_OCTETS = 32;
 /** 32-bit words of a scalar inside the kernel. */
 export const SCALAR_LIMBS = 9;

@@ -2,7 +2,7 @@
  * P-256 in batches over flat arrays: the kernel as the rest of the mix-net sees it.
  *
  * A list of points is 64 octets a point (affine x, y, big-endian; 64 zero octets are infinity), a list of scalars 32
- * big-endian octets a scalar. Except in `firstInvalid`, `decompress` and `lift`, points must be known to be points:
+ * big-endian octets a scalar. Except in `firstInvalid`, `fromTrees`, `decompress` and `lift`, points must be known to be points:
  * nothing checks them again. Scalars need not be below q. A list of one where two lists go together stands for as many
  * equal elements as the other list has. All calls are synchronous; results are new arrays (over shared memory if the
  * executor has several threads). A `RangeError` is a mistake of the caller.
@@ -18,6 +18,7 @@ import {
   type Operand,
   POINT_OCTETS,
   SCALAR_OCTETS,
+  TREE_OCTETS,
   UNIT,
 } from './p256Job.ts';
 import type { RingKernel } from './ringKernel.ts';
@@ -158,6 +159,20 @@ export class P256Kernel {
     const firstBad = this.executor.allocateIntegers(Math.ceil(count / UNIT.check));
     this.executor.run({ op: 'check', points: this.executor.share(points), firstBad });
     return firstBad.find((index) => index >= 0) ?? -1;
+  }
+
+  /** Points as byte trees of 81 octets each (docs/specification/proofs.md, 1.2). */
+  toTrees(points: Uint8Array): Uint8Array {
+    const out = new Uint8Array(countOf(points, POINT_OCTETS, 'points') * TREE_OCTETS);
+    this.executor.engines.p256.pointsToTrees(points, out);
+    return out;
+  }
+
+  /** The reverse, checked in form and on the curve; null if any tree is not the canonical one of a point. */
+  fromTrees(trees: Uint8Array): Uint8Array | null {
+    const points = this.executor.allocate(countOf(trees, TREE_OCTETS, 'byte trees') * POINT_OCTETS);
+    if (!this.executor.engines.p256.treesToPoints(trees, points)) return null;
+    return this.firstInvalid(points) === -1 ? points : null;
   }
 
   /** From 33 octets a point (SEC 1; 33 zero octets are infinity). `good[i]` is 0 for what is no point, 1 else. */

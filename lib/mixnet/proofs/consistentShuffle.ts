@@ -8,7 +8,7 @@ import { elementTree, readElement } from '../groups/treeCodec.ts';
 import { type Elements, filter, gather, type Scalars, slice } from '../groups/vectors.ts';
 import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
-import { failingEquations } from './equations.ts';
+import type { Equation } from './equations.ts';
 import { type Observer, octetsText } from './observer.ts';
 import {
   batchedCommitmentEquation,
@@ -89,7 +89,7 @@ export function proveConsistency(
     Bp: blindedProduct(session, statement.lists, beta, eps),
   };
   const v = session.challengeScalar(consistencyChallenge(session, seed, commitment));
-  const blind = (value: Scalars, nonce: Scalars): Scalars => ring.add(ring.multiply(value, v), nonce);
+  const blind = (value: Scalars, nonce: Scalars): Scalars => ring.multiplyAdd(value, v, nonce);
   return {
     commitment,
     reply: {
@@ -108,24 +108,24 @@ function consistencyChallenge(
   return session.challenge(node(leaf(seed), consistencyCommitmentTree(session, commitment)));
 }
 
-/** Names of the equations that fail; empty for a valid proof. */
-export function verifyConsistency(
+/** The equations that hold for a valid proof. */
+export function consistencyEquations(
   session: MixSession,
   statement: ConsistencyStatement,
   commitment: ConsistencyCommitment,
   reply: ConsistencyReply,
   observe?: Observer,
-): string[] {
+): Equation[] {
   const seed = shuffleSeed(session, statement);
   const e = session.batchingVector(seed, statement.h.length);
   const challenge = consistencyChallenge(session, seed, commitment);
   observe?.('CCPoS.s', octetsText(seed));
   observe?.('CCPoS.v', octetsText(challenge));
   const v = session.challengeScalar(challenge);
-  return failingEquations(session.group, [
+  return [
     batchedCommitmentEquation(session, statement, commitment.Ap, reply.kA, reply.kE, e, v),
     ...ciphertextEquations(session, statement.lists, commitment.Bp, reply.kE, reply.kB, e, v, 'B'),
-  ]);
+  ];
 }
 
 export function consistencyCommitmentTree(session: MixSession, { Ap, Bp }: ConsistencyCommitment): Tree {

@@ -17,7 +17,7 @@ import {
 import { elementArrayTree, elementTree, readElement, readElementArray } from '../groups/treeCodec.ts';
 import { type Elements, gather, item, join, permute, type Scalars, slice } from '../groups/vectors.ts';
 import type { MixSession } from '../session/session.ts';
-import { type Equation, failingEquations } from './equations.ts';
+import type { Equation } from './equations.ts';
 import {
   arrayText,
   ciphertextText,
@@ -77,7 +77,7 @@ export interface ShuffleReply {
 /** `u_{pi(i)} = g^{r_i} h_i`. */
 export function commitToPermutation(session: MixSession, h: Elements, pi: Uint32Array, r: Scalars): Elements {
   const { group } = session;
-  return permute(group.multiply(group.powerOfFixed(group.generator, r), h), pi);
+  return permute(group.productOfFixed([{ base: group.generator, exponents: r }], h), pi);
 }
 
 export function shuffleSeed(session: MixSession, statement: ShuffleStatement): Uint8Array {
@@ -120,12 +120,15 @@ export function proveShuffle(
   const { generator: g } = group;
   const h0 = item(statement.h, 0);
   const commitment: ShuffleCommitment = {
-    B: group.multiply(group.powerOfFixed(g, x), group.powerOfFixed(h0, y)),
+    B: group.productOfFixed([
+      { base: g, exponents: x },
+      { base: h0, exponents: y },
+    ]),
     Ap: group.multiply(group.powerOfFixed(g, alpha), group.multiPower(statement.h, eps)),
-    Bp: group.multiply(
-      group.powerOfFixed(g, ring.add(beta, ring.multiply(xBefore, eps))),
-      group.powerOfFixed(h0, ring.multiply(yBefore, eps)),
-    ),
+    Bp: group.productOfFixed([
+      { base: g, exponents: ring.multiplyAdd(xBefore, eps, beta) },
+      { base: h0, exponents: ring.multiply(yBefore, eps) },
+    ]),
     Cp: group.powerOfFixed(g, gamma),
     Dp: group.powerOfFixed(g, delta),
   };
@@ -134,7 +137,7 @@ export function proveShuffle(
   const full = Fp === undefined ? commitment : { ...commitment, Fp };
 
   const v = session.challengeScalar(shuffleChallenge(session, seed, full));
-  const blind = (value: Scalars, nonce: Scalars): Scalars => ring.add(ring.multiply(value, v), nonce);
+  const blind = (value: Scalars, nonce: Scalars): Scalars => ring.multiplyAdd(value, v, nonce);
   const reply: ShuffleReply = {
     kA: blind(ring.innerProduct(witness.r, ep), alpha),
     kB: blind(b, beta),
@@ -173,27 +176,27 @@ export function shuffleChallenge(
 }
 
 /**
- * Names of the equations that fail, empty for a valid proof. Elements and scalars are canonical and in the group, as
- * the readers below guarantee. `observe` receives the intermediate values under `<prefix>.…`.
+ * The equations that hold for a valid proof. Elements and scalars are canonical and in the group, as the readers below
+ * guarantee. `observe` receives the intermediate values under `<prefix>.…`.
  */
-export function verifyShuffle(
+export function shuffleEquations(
   session: MixSession,
   statement: ShuffleStatement,
   commitment: ShuffleCommitment,
   reply: ShuffleReply,
   observe?: Observer,
-): string[] {
+): Equation[] {
   const seed = shuffleSeed(session, statement);
   const e = session.batchingVector(seed, statement.h.length);
   const challenge = shuffleChallenge(session, seed, commitment);
   if (observe) observeShuffle(session, statement, commitment, reply, { seed, e, challenge }, observe);
   const v = session.challengeScalar(challenge);
-  return failingEquations(session.group, [
+  return [
     ...permutationEquations(session, statement, commitment, reply, e, v),
     ...(statement.lists && commitment.Fp && reply.kF
       ? ciphertextEquations(session, statement.lists, commitment.Fp, reply.kE, reply.kF, e, v, 'F')
       : []),
-  ]);
+  ];
 }
 
 /** The equations A to D of VF 9 step 5. */
@@ -215,7 +218,7 @@ function permutationEquations(
       addTo(product) {
         const t = product.weights(h.length);
         const kEt = ring.multiply(reply.kE, t);
-        product.raise(B, ring.multiply(v, t));
+        product.raise(B, t, v);
         product.raise(Bp, t);
         product.lower(g, ring.innerProduct(reply.kB, t));
         product.lower(h0, item(kEt, 0));
@@ -230,7 +233,7 @@ function permutationEquations(
         product.raise(u, vt);
         product.lower(h, vt);
         product.raise(Cp, t);
-        product.lower(g, ring.multiply(reply.kC, t));
+        product.lower(g, reply.kC, t);
       },
     },
     {
@@ -239,9 +242,9 @@ function permutationEquations(
         const t = product.weights();
         const vt = ring.multiply(v, t);
         product.raise(item(B, last), vt);
-        product.lower(h0, ring.multiply(vt, ring.product(e)));
+        product.lower(h0, ring.product(e), vt);
         product.raise(Dp, t);
-        product.lower(g, ring.multiply(reply.kD, t));
+        product.lower(g, reply.kD, t);
       },
     },
   ];
@@ -262,10 +265,10 @@ export function batchedCommitmentEquation(
     name: 'A',
     addTo(product) {
       const t = product.weights();
-      product.raise(u, ring.multiply(e, ring.multiply(v, t)));
+      product.raise(u, e, ring.multiply(v, t));
       product.raise(Ap, t);
-      product.lower(group.generator, ring.multiply(kA, t));
-      product.lower(h, ring.multiply(kE, t));
+      product.lower(group.generator, kA, t);
+      product.lower(h, kE, t);
     },
   };
 }
@@ -288,10 +291,10 @@ export function ciphertextEquations(
     name,
     addTo(product) {
       const t = product.weights();
-      product.raise(w, ring.multiply(e, ring.multiply(v, t)));
+      product.raise(w, e, ring.multiply(v, t));
       product.raise(Fc, t);
-      product.raise(base, ring.multiply(k, t));
-      product.lower(wp, ring.multiply(kE, t));
+      product.raise(base, k, t);
+      product.lower(wp, kE, t);
     },
   });
   return kF.flatMap((k, c) => [

@@ -1,20 +1,19 @@
 /** The part of the verifier about the decryption: each party's proof, the indices and the plaintexts (VF 11, 13). */
 import { readWhole } from '../byteTree/reader.ts';
 import {
+  challengeOf,
   combiningParties,
-  type DecryptionStatement,
-  decryptionChallenge,
-  decryptionSeed,
-  partiesFailingDecryption,
-  plaintextsFollow,
+  decryptionEquations,
+  plaintextEquations,
 } from '../decryption/decryptionProof.ts';
 import { allParties, readCommitment, readFactors, readReply } from '../directory/decryptionStep.ts';
 import { fileNames } from '../directory/fileNames.ts';
 import type { ProofFiles } from '../directory/proofFiles.ts';
 import { readBooleans, readPlaintextsFile } from '../directory/records.ts';
 import type { Ciphertexts } from '../elgamal/ciphertexts.ts';
-import { sameVector } from '../groups/vectors.ts';
+import { type Elements, sameVector } from '../groups/vectors.ts';
 import type { PolynomialInExponent } from '../keys/polynomialInExponent.ts';
+import { allHold, type Equation } from '../proofs/equations.ts';
 import { type Observer, octetsText } from '../proofs/observer.ts';
 import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
@@ -46,46 +45,56 @@ export function verifyDecryption(
     })),
   );
   const statement = { list, polynomial, factors };
-  const commitments = proofs.map((proof) => proof.commitment);
-  if (observe) observeDecryption(session, statement, commitments, observe);
-  const failing = partiesFailingDecryption(
-    session,
-    statement,
-    commitments,
-    proofs.map((proof) => proof.reply),
-    correct,
-  );
-  const wrong = parties.filter((party) => !correct.includes(party));
+  const commitments = proofs.map(({ commitment }) => commitment);
+  const challenge = challengeOf(session, statement, commitments);
+  observe?.('Dec.s', octetsText(challenge.seed));
+  observe?.('Dec.v', octetsText(challenge.challenge));
+  const equationsOf = (party: number): Equation[] =>
+    decryptionEquations(session, statement, party, proofs[party - 1]!, challenge);
   report.require('left-out', 'Parties left out', () => {
-    const replies = proofs.map((proof) => proof.reply);
-    const justly = partiesFailingDecryption(session, statement, commitments, replies, wrong);
-    const unjustly = wrong.find((party) => !justly.includes(party));
-    if (unjustly === undefined) return;
-    throw new Refusal(
-      'correct-indices-invalid',
-      `party ${unjustly} is marked as incorrect, but its proof holds`,
-    );
+    for (const party of parties)
+      if (!correct.includes(party)) refuseIfCorrect(session, party, equationsOf(party));
   });
   for (const party of correct) {
-    report.note(`decryption-${party}`, `Decryption by party ${party}`, () => {
-      if (!failing.includes(party)) return;
-      throw new Refusal('decryption-proof-invalid', `the decryption proof of party ${party} does not hold`);
-    });
+    const step = { id: `decryption-${party}`, title: `Decryption by party ${party}`, decisive: false };
+    report.claim(session.group, step, () => ({
+      value: undefined,
+      claims: [
+        {
+          equations: equationsOf(party),
+          refusal: () =>
+            new Refusal('decryption-proof-invalid', `the decryption proof of party ${party} does not hold`),
+        },
+      ],
+    }));
   }
-  report.require('plaintexts', 'Plaintexts', () => {
+  const step = { id: 'plaintexts', title: 'Plaintexts', decisive: true };
+  report.claim(session.group, step, () => {
     const plaintexts = readPlaintextsFile(session, files, list.length);
-    if (!plaintextsFollow(session, list, factors, correct, plaintexts)) {
-      throw new Refusal('plaintexts-mismatch', 'the plaintexts do not follow from the decryption factors');
-    }
-    if (expectedPlaintexts === undefined) return;
-    const expected = readWhole(expectedPlaintexts, 'expected plaintexts', (reader) =>
-      session.codec.readPlaintexts(reader, 'expected plaintexts'),
-    );
-    if (!plaintexts.every((v, c) => sameVector(v, expected[c]!))) {
-      throw new Refusal('output-mismatch', `${fileNames.plaintexts} is not the expected list`);
-    }
+    if (expectedPlaintexts !== undefined) checkExpected(session, plaintexts, expectedPlaintexts);
+    const equations = plaintextEquations(session, list, factors, correct, plaintexts);
+    const refusal = (): Refusal =>
+      new Refusal('plaintexts-mismatch', 'the plaintexts do not follow from the decryption factors');
+    return { value: undefined, claims: [{ equations, refusal }] };
   });
-  return correct.filter((party) => !failing.includes(party));
+  report.settle();
+  const failed = new Set(report.steps.filter(({ ok }) => !ok).map(({ id }) => id));
+  return correct.filter((party) => !failed.has(`decryption-${party}`));
+}
+
+/** A party must not be left out of the combination though its proof holds. */
+function refuseIfCorrect(session: MixSession, party: number, equations: readonly Equation[]): void {
+  // Short equations first: that of the key fails for a party that took no part.
+  if (equations.some((equation) => !allHold(session.group, [equation]))) return;
+  throw new Refusal('correct-indices-invalid', `party ${party} is marked as incorrect, but its proof holds`);
+}
+
+function checkExpected(session: MixSession, plaintexts: readonly Elements[], octets: Uint8Array): void {
+  const expected = readWhole(octets, 'expected plaintexts', (reader) =>
+    session.codec.readPlaintexts(reader, 'expected plaintexts'),
+  );
+  if (plaintexts.every((v, c) => sameVector(v, expected[c]!))) return;
+  throw new Refusal('output-mismatch', `${fileNames.plaintexts} is not the expected list`);
 }
 
 function readCorrect(session: MixSession, files: ProofFiles): number[] {
@@ -94,15 +103,4 @@ function readCorrect(session: MixSession, files: ProofFiles): number[] {
   const correct = allParties(session).filter((party) => flags[party]);
   combiningParties(session, correct);
   return correct;
-}
-
-function observeDecryption(
-  session: MixSession,
-  statement: DecryptionStatement,
-  commitments: Parameters<typeof decryptionChallenge>[2],
-  observe: Observer,
-): void {
-  const seed = decryptionSeed(session, statement);
-  observe('Dec.s', octetsText(seed));
-  observe('Dec.v', octetsText(decryptionChallenge(session, seed, commitments)));
 }

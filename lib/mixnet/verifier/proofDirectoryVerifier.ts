@@ -15,10 +15,10 @@ import {
   sessionTypes,
   shufflersOf,
 } from '../directory/fileNames.ts';
-import { verifyPrecomputedFiles } from '../directory/precomputedStep.ts';
+import { precomputedClaims } from '../directory/precomputedStep.ts';
 import type { ProofFiles } from '../directory/proofFiles.ts';
 import { readKeyFile, readList, readNumber, readPolynomialFile, readText } from '../directory/records.ts';
-import { verifyShuffleFiles } from '../directory/shuffleStep.ts';
+import { shuffleClaims } from '../directory/shuffleStep.ts';
 import {
   type Ciphertexts,
   type PublicKey,
@@ -237,6 +237,9 @@ function checkedList(
   return list;
 }
 
+/** Longer lists are verified shuffle by shuffle: equations of several would cost memory and save nothing. */
+const lengthWorthJoining = 100_000;
+
 interface ShuffleChain {
   readonly session: MixSession;
   readonly files: ProofFiles;
@@ -255,17 +258,19 @@ function verifyShuffles(chain: ShuffleChain, input: Ciphertexts): Ciphertexts {
   if (shufflers.length === 0) return input;
   const h = report.require('generators', 'Independent generators', () => generators(chain, input.length));
   observeGenerators(session, h, precomputed, observe);
-  const verify = precomputed ? verifyPrecomputedFiles : verifyShuffleFiles;
+  const read = precomputed ? precomputedClaims : shuffleClaims;
   let list = input;
   for (const party of shufflers) {
     const isLast = party === shufflers.at(-1);
     const name = type === 'shuffling' && isLast ? fileNames.shuffledCiphertexts : fileNames.output(party);
-    list = report.require(`shuffle-${party}`, `Shuffle of party ${party}`, () => {
+    const step = { id: `shuffle-${party}`, title: `Shuffle of party ${party}`, decisive: true };
+    list = report.claim(session.group, step, () => {
       const output = checkedList(session, files, name, undefined, 'output-mismatch', list.length);
       observeCommitment(session, files, party, h.length, output, observe);
-      verify(session, files, party, { key, input: list, output }, h, observe);
-      return output;
+      const lists = { key, input: list, output };
+      return { value: output, claims: read(session, files, party, lists, h, observe) };
     });
+    if (list.length > lengthWorthJoining) report.settle();
   }
   if (type === 'shuffling') {
     report.require('output', 'Output list', () =>

@@ -5,6 +5,7 @@ export { fixedBase, makeTable, tableSize } from "./fixedBase";
 export { multiScalar, multiScalarWork } from "./multiScalar";
 export { checkPoints, readPoints, writePoints } from "./points";
 export { decompress, liftCandidates } from "./squareRoot";
+export { pointsToTrees, treesToPoints } from "./trees";
 export { recode, variableBase, variableBaseWork } from "./variableBase";
 export {
   ringAdd, ringCheck, ringForget, ringInner, ringInvert, ringMultiply, ringMultiplyAdd, ringProduct, ringRecurrence,
