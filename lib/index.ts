@@ -28,5 +28,6 @@ export {
   type TreeNode,
 } from './engine/tree.ts';
 export { ConclaveError, type Failure } from './errors.ts';
+export { type MadeNode, makeNode, type NewNode } from './node/new-node.ts';
 export { type RunningNode, type StartOptions, startNode } from './node/node.ts';
 export { loadSettings, type Settings } from './node/settings.ts';

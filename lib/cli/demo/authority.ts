@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type MadeNode, makeNode } from '../init.ts';
+import { type MadeNode, makeNode } from '../../node/new-node.ts';
 import { CommandFailed } from '../outcome.ts';
 
 export const LAUNCHER = fileURLToPath(new URL('../../../bin/conclave.js', import.meta.url));
