@@ -97,7 +97,7 @@ async function generatePrivateInfo(
   const strangers = unknownAuthorities(services, request.authorities);
   if (strangers.length > 0)
     throw new ConclaveError('invalid_request', {
-      problems: strangers.map(({ at, problem }) => `${at} ${problem}`),
+      problems: strangers.map(({ at, problem }) => `${at}: ${problem}`),
     });
   const hash = requestHash(request);
   if (hash !== task.input.request_hash)

@@ -26,7 +26,7 @@ export async function requestElection(services: ElectionServices, body: unknown)
   if (ownPosition(services, request.authorities) === 0)
     throw new ConclaveError('not_an_authority', { who: services.node.name, electionId });
   const problems = unknownAuthorities(services, request.authorities).map(
-    ({ at, problem }) => `${at} ${problem}`,
+    ({ at, problem }) => `${at}: ${problem}`,
   );
   if (problems.length > 0) throw new ConclaveError('invalid_request', { problems });
   const data = { request, request_hash: requestHash(request) } as unknown as Json;

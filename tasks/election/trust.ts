@@ -30,7 +30,7 @@ export function unknownAuthorities(
   authorities: readonly Authority[],
 ): { at: string; problem: string }[] {
   return authorities.flatMap(({ name, orchestra_url, ssl_cert }, index) => {
-    const at = `authorities.${index}`;
+    const at = `authorities[${index}]`;
     if (sameCertificate(ssl_cert, services.certificate))
       return orchestra_url === services.node.url
         ? []

@@ -6,16 +6,19 @@ import { createHash, createSign } from 'node:crypto';
 import { copyFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Task } from '../../lib/engine/model.ts';
+import type { Json, Task } from '../../lib/engine/model.ts';
 import { MixnetWorker } from '../../lib/mixnet/worker/client.ts';
+import type { OperationName } from '../../lib/mixnet/worker/messages.ts';
 import { createNodeCertificate } from '../../lib/node/certificates.ts';
 import { createSecrets } from '../../lib/node/secrets.ts';
+import { requestElection } from '../../tasks/create-election/request.ts';
 import { electionDefinitions } from '../../tasks/definitions.ts';
 import { integerOfPlaintext, QuestionCodec } from '../../tasks/election/ballot-encoding.ts';
 import { type ElectionRequest, GROUP_CAPACITY } from '../../tasks/election/election.ts';
 import { hashFile, niUri } from '../../tasks/election/hash.ts';
 import { sessionsOf } from '../../tasks/election/records.ts';
 import type { ElectionServices, ElectionSettings } from '../../tasks/election/services.ts';
+import { requestTally } from '../../tasks/tally/request.ts';
 import { TestFederation, type TestNode, until } from './nodes.ts';
 
 export interface TestAuthority {
@@ -30,8 +33,20 @@ export interface Callback {
   body: { status: string; reference: unknown; data?: Record<string, unknown>; session_data?: unknown };
 }
 
+/** Stands between an authority and its mix-net: `run` does what was asked, or something else. */
+export type Interceptor = (
+  operation: OperationName,
+  // biome-ignore lint/suspicious/noExplicitAny: tests spoil whatever they like
+  run: (changes?: object) => Promise<any>,
+  // biome-ignore lint/suspicious/noExplicitAny: tests spoil whatever they like
+  parameters: any,
+) => Promise<unknown>;
+
 export class TestAuthorities {
   readonly federation = new TestFederation();
+  /** Of authorities that cheat, by name. */
+  readonly interceptors = new Map<string, Interceptor>();
+  readonly settings = new Map<string, { -readonly [Key in keyof ElectionSettings]: ElectionSettings[Key] }>();
   readonly authorities: TestAuthority[] = [];
   readonly callbacks: Callback[] = [];
   /** What `votes_url`s answer. */
@@ -84,17 +99,17 @@ export class TestAuthorities {
       privateFolder: join(this.#folder, name, 'private'),
       publicFolder: join(this.#folder, name, 'public'),
       publicUrl: `https://${name}.test:5000/public_data`,
-      settings: {
+      settings: this.#settingsOf(name, {
         autoAccept: true,
         multipleTallies: false,
         maxQuestions: 15,
         defaultGroup: 'P-256',
         maxVotesBytes: 1 << 30,
         tallyWaitSeconds: 1,
-        tallyStepSeconds: 20,
+        tallyStepSeconds: 30,
         ...settings,
-      },
-      mixnet: this.#mixnet,
+      }),
+      mixnet: this.#mixnetOf(name),
       log,
       create: (tree) => test.federation.nodes.get(name)!.engine.create(tree),
       seal: (secret, context) => secrets.seal(secret, context),
@@ -116,6 +131,21 @@ export class TestAuthorities {
         byName(test.authorities.find((other) => other.certificate === pem)?.name ?? ''),
       peerById: byName,
     };
+  }
+
+  #settingsOf(name: string, settings: ElectionSettings): ElectionSettings {
+    this.settings.set(name, { ...settings });
+    return this.settings.get(name)!;
+  }
+
+  #mixnetOf(name: string): MixnetWorker {
+    const run: MixnetWorker['run'] = (operation, parameters, options) => {
+      const work = (changes: object = {}) =>
+        this.#mixnet.run(operation, { ...parameters, ...changes } as typeof parameters, options);
+      const interceptor = this.interceptors.get(name);
+      return (interceptor?.(operation, work, parameters) ?? work()) as ReturnType<typeof work>;
+    };
+    return { run } as MixnetWorker;
   }
 
   async #fetch(name: string, task: Task): Promise<Map<string, string>> {
@@ -149,14 +179,43 @@ export class TestAuthorities {
     };
   }
 
-  /** Waits for the callback about an election. */
-  callbackOf(electionId: number, action: string): Promise<Callback> {
-    return until(`the callback of ${action} for election ${electionId}`, () =>
-      this.callbacks.find(({ body }) => {
-        const reference = body.reference as { election_id: number; action: string };
+  /** Waits for the callback about an election, and takes it. */
+  callbackOf(electionId: number | string, action: string): Promise<Callback> {
+    return until(`the callback of ${action} for election ${electionId}`, () => {
+      const at = this.callbacks.findIndex(({ body }) => {
+        const reference = body.reference as { election_id: number | string; action: string };
         return reference.election_id === electionId && reference.action === action;
-      }),
+      });
+      return at === -1 ? undefined : this.callbacks.splice(at, 1)[0];
+    });
+  }
+
+  /** Has the first authority create an election; answers with its root task when it has ended. */
+  async create(changes: Partial<ElectionRequest> & { id: number }): Promise<Task> {
+    const [director] = this.authorities;
+    const root = await requestElection(director!.services, this.request(changes));
+    return director!.node.engine.ended(root);
+  }
+
+  async tally(electionId: number, lines: readonly string[], changes: object = {}): Promise<Task> {
+    const [director] = this.authorities;
+    const root = await requestTally(director!.services, this.votesRequest(electionId, lines, changes));
+    return director!.node.engine.ended(root);
+  }
+
+  /** Waits until an authority's operator is asked, decides, and answers with what was shown. */
+  async decide(name: string, label: string, decision: Json): Promise<Task> {
+    const { node } = this.authorities.find((authority) => authority.name === name)!;
+    const asked = await until(`${label} at ${name}`, async () =>
+      (await node.tasks()).find((task) => task.label === label && task.status === 'executing'),
     );
+    await node.engine.finishExternal(asked.id, decision);
+    return asked;
+  }
+
+  published(name: string, electionId: number): string {
+    const { services } = this.authorities.find((authority) => authority.name === name)!;
+    return join(services.publicFolder, String(electionId));
   }
 
   /** Encrypted ballots, one line each; `choices[b][q]` are the answers of ballot b to question q. */

@@ -45,6 +45,9 @@ export class TestFederation {
   readonly delivered: { from: string; to: string; message: IncomingMessage; receipt: Receipt }[] = [];
   /** How often a message is delivered now: 0 keeps it in the outbox. */
   copies: (from: string, to: string, message: IncomingMessage) => number = () => 1;
+  /** What becomes of a message on its way. */
+  alter: (from: string, to: string, message: IncomingMessage) => IncomingMessage = (_from, _to, message) =>
+    message;
   readonly dialects = new Map<string, 'conclave' | 'frestq'>();
 
   async add(name: string, options: NodeOptions): Promise<TestNode> {
@@ -126,7 +129,7 @@ export class TestFederation {
       const copies = this.copies(from, to, message);
       if (copies === 0) continue;
       for (let copy = 0; copy < copies; copy += 1) {
-        const [receipt] = await receiver.engine.receive([message]);
+        const [receipt] = await receiver.engine.receive([this.alter(from, to, message)]);
         this.delivered.push({ from, to, message, receipt: receipt! });
         if (copy === 0 && receipt!.outcome === 'rejected') await refuse(sender, message, receipt!);
       }
