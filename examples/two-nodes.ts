@@ -14,6 +14,7 @@ import {
   makeNode,
   type RunningNode,
   startNode,
+  type Task,
 } from 'conclave';
 
 type Definitions = readonly (DefinedTask | DefinedContainer)[];
@@ -75,6 +76,14 @@ async function start(
     settings: { log: { level: 'error' }, ...(database === undefined ? {} : { database: { url: database } }) },
   });
   return await startNode(await loadSettings(made.settings, {}), { definitions });
+}
+
+/** Waits until a task has ended well; an error that nobody handled ends the example. */
+export async function finished(node: RunningNode, taskId: string): Promise<Task> {
+  const task = await node.engine.ended(taskId);
+  if (task.status === 'error')
+    throw new Error(`${task.action}: ${task.error?.message} (${task.error?.node})`);
+  return task;
 }
 
 /** From now on `node` trusts `other`, by exactly its certificate. */

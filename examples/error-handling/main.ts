@@ -4,7 +4,7 @@
  */
 import { defineTask, simple, TaskError } from 'conclave';
 import { z } from 'zod';
-import { type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
+import { finished, type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
 
 const queue = 'fruit_queue';
 const order = z.object({ fruit: z.string() });
@@ -44,7 +44,7 @@ export async function shop({
     const id = await alice.engine.create(
       simple({ queue, action: 'shop', data: { fruit: 'oranges', at: bob.url } }),
     );
-    const { output } = await alice.engine.ended(id);
+    const { output } = await finished(alice, id);
     const basket = (await alice.engine.store.childrenOf(id)).at(-1)?.output;
     print(`Alice takes ${String(output)}`);
     print(`Bob delivers ${String(basket)}`);

@@ -4,7 +4,7 @@
  */
 import { defineTask, external, simple } from 'conclave';
 import { z } from 'zod';
-import { type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
+import { finished, type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
 
 const queue = 'loan_queue';
 
@@ -34,7 +34,7 @@ export async function loan({ databases, print = () => {} }: Options, status = 'a
     print(`Bob is asked: ${waiting.infoText}`);
     print(`Why does Alice wait? ${(await alice.engine.why(id)).sentence}`);
     await bob.engine.finishExternal(waiting.id, { status });
-    const task = await alice.engine.ended(id);
+    const task = await finished(alice, id);
     print(`Bob: ${String(task.output)}`);
     return task.output;
   } finally {

@@ -1,7 +1,7 @@
 /** Alice asks Bob to say hello; Bob's answer is the output of her task. */
 import { defineTask, simple } from 'conclave';
 import { z } from 'zod';
-import { type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
+import { finished, type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
 
 const sayHello = defineTask(
   { queue: 'say_queue', action: 'hello_world', input: z.object({ username: z.string() }) },
@@ -14,8 +14,8 @@ export async function helloWorld({ databases, print = () => {} }: Options): Prom
     const id = await alice.engine.create(
       simple({ receiver: bob.url, queue: 'say_queue', action: 'hello_world', data: { username: 'Alice' } }),
     );
-    const task = await alice.engine.ended(id);
-    print(`${task.status}: ${String(task.output)}`);
+    const task = await finished(alice, id);
+    print(String(task.output));
     return task.output;
   } finally {
     await close();

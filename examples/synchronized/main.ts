@@ -4,9 +4,12 @@
  */
 import { defineContainer, defineTask, type Json, simple, synchronized } from 'conclave';
 import { z } from 'zod';
-import { type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
+import { finished, type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
 
 const queue = 'music_queue';
+
+/** Known at the start only: until then nobody plays with anybody. */
+const alone = { together_with: [] };
 
 const play = defineTask(
   { queue, action: 'play', input: z.object({ together_with: z.array(z.string()) }) },
@@ -37,11 +40,14 @@ export async function concertOfTwo({ databases, print = () => {} }: Options): Pr
   try {
     const id = await alice.engine.create(
       synchronized(
-        [simple({ queue, action: 'play' }), simple({ receiver: bob.url, queue, action: 'play' })],
+        [
+          simple({ queue, action: 'play', data: alone }),
+          simple({ receiver: bob.url, queue, action: 'play', data: alone }),
+        ],
         { handler: 'concert' },
       ),
     );
-    await alice.engine.ended(id);
+    await finished(alice, id);
     const outputs = (await alice.engine.store.childrenOf(id)).map(({ output }) => output);
     for (const output of outputs) print(String(output));
     return outputs;

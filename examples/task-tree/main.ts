@@ -4,7 +4,7 @@
  */
 import { defineTask, type Json, parallel, sequential, simple } from 'conclave';
 import { z } from 'zod';
-import { type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
+import { finished, type Options, runAsProgram, twoNodes } from '../two-nodes.ts';
 
 const queue = 'count_queue';
 const word = z.object({ word: z.string() });
@@ -43,8 +43,8 @@ export async function taskTree({ databases, print = () => {} }: Options): Promis
         simple({ queue, action: 'add_up' }),
       ]),
     );
-    const root = await alice.engine.ended(id);
-    print(`${root.status}: ${String(root.output)} letters`);
+    const root = await finished(alice, id);
+    print(`${String(root.output)} letters`);
     return root.output;
   } finally {
     await close();
