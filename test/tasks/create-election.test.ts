@@ -113,9 +113,8 @@ describe('creating an election, against everybody', function () {
   it('given what each authority is asked, when another than the director asks, then it is refused everywhere (EO 1B.6: senders were not checked)', async () => {
     const [, authority, other] = test.authorities;
     await test.create({ id: 5 });
-    const [{ sessionId: session_id }] = (await sessionsOf(authority!.services.db, '5')) as [
-      { sessionId: string },
-    ];
+    const [created] = await sessionsOf(authority!.services.db, '5');
+    const session_id = created!.sessionId;
     const about = { election_id: 5, session_id, tally_id: 'x', lists_hash: '', from: 0, party: 1 };
     const request = parseTallyRequest(test.votesRequest(5, []));
     const asked: [string, string, object][] = [
@@ -204,10 +203,8 @@ describe('creating an election, against everybody', function () {
     };
     await test.create({ id: 9 });
     expect((await failureOf(9)).code).to.equal('proof_invalid');
-    const [{ publicKey }] = (await sessionsOf(test.authorities[1]!.services.db, '9')) as [
-      { publicKey: unknown },
-    ];
-    expect(publicKey).to.equal(null);
+    const [created] = await sessionsOf(test.authorities[1]!.services.db, '9');
+    expect(created!.publicKey).to.equal(null);
   });
 
   it('given a dealer that opens another dealing than it promised, then it is named (D46)', async () => {
