@@ -30,7 +30,9 @@ export function publicFiles(folder: string): RequestHandler {
     const parts = partsOf(request);
     const path = await pathBelow(folder, parts, request);
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    if ((await lstat(path)).isDirectory()) return list(path, parts, request, response);
+    const entry = await lstat(path);
+    if (entry.isDirectory()) return list(path, parts, request, response);
+    response.setHeader('ETag', `W/"${entry.size}-${entry.mtimeMs}"`);
     await send(path, response);
   };
 }
@@ -63,7 +65,7 @@ async function send(path: string, response: Response): Promise<void> {
   const type = CONTENT_TYPES.find(([pattern]) => pattern.test(path))?.[1] ?? 'application/octet-stream';
   response.setHeader('Content-Type', type);
   await new Promise<void>((resolve, reject) => {
-    response.sendFile(path, { dotfiles: 'allow', etag: true, cacheControl: false }, (error) => {
+    response.sendFile(path, { dotfiles: 'allow', cacheControl: false }, (error) => {
       // Once it has begun, the only error is that the reader left.
       if (error && !response.headersSent) reject(error);
       else resolve();
