@@ -3,6 +3,7 @@
  */
 import { createHash, hash as hashOnce } from 'node:crypto';
 import type { Tree } from '../byteTree/tree.ts';
+import { sha256Blocks } from '../kernel/sha256Stream.ts';
 import { concatenate, uint32 } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 
@@ -35,6 +36,9 @@ export function hashTree(hash: HashName, prefix: readonly Uint8Array[], tree: Tr
   return new Uint8Array(digest.digest());
 }
 
+/** Blocks that a stream makes at once, so that long reads need no second copy of what they read. */
+const blocksAtATime = 4096;
+
 /** `Hash(s || 0) || Hash(s || 1) || …`; octets not taken by one read are kept for the next. */
 export class PseudoRandomStream {
   readonly #hash: HashName;
@@ -55,17 +59,27 @@ export class PseudoRandomStream {
 
   read(length: number): Uint8Array {
     const out = new Uint8Array(length);
-    for (let at = 0; at < length; at++) {
-      if (this.#used === this.#block.length) this.#nextBlock();
-      out[at] = this.#block[this.#used++]!;
+    for (let at = 0; at < length; ) {
+      if (this.#used === this.#block.length) this.#nextBlocks(length - at);
+      const take = Math.min(length - at, this.#block.length - this.#used);
+      out.set(this.#block.subarray(this.#used, this.#used + take), at);
+      this.#used += take;
+      at += take;
     }
     return out;
   }
 
-  #nextBlock(): void {
+  /** One block, or as many whole ones as `wanted` octets begin. */
+  #nextBlocks(wanted: number): void {
+    this.#used = 0;
+    if (this.#hash === 'SHA-256') {
+      const blocks = Math.min(blocksAtATime, Math.ceil(wanted / 32));
+      this.#block = sha256Blocks(this.#input.subarray(0, 32), this.#counter, blocks);
+      this.#counter += blocks;
+      return;
+    }
     this.#view.setInt32(0, this.#counter++);
     this.#block = hashOnce(nodeName[this.#hash], this.#input, 'buffer');
-    this.#used = 0;
   }
 
   /** `count` consecutive integers of `bits` bits, each in `ceil(bits / 8)` octets with the excess top bits cleared. */

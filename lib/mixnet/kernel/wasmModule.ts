@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 const PAGE = 65536;
 
 /** Compiles `<name>.wasm`, which lies beside this file. */
-export function loadModule(name: 'p256' | 'generic' | 'modp'): WebAssembly.Module {
+export function loadModule(name: 'p256' | 'generic' | 'modp' | 'sha256'): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(new URL(`./${name}.wasm`, import.meta.url)));
 }
 

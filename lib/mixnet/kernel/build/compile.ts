@@ -19,6 +19,7 @@ const written = {
   },
   generic: { 'modulus.ts': () => 'export * from "./generic/modulus";\n' },
   modp: {},
+  sha256: {},
 } as const satisfies Record<string, Sources>;
 
 export type ModuleName = keyof typeof written;
