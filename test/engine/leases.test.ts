@@ -201,14 +201,13 @@ describe('engine: leases, fencing and takeover (D13)', () => {
   it('while a stop waits for its handlers longer than a lease, nobody takes their tasks over', async () => {
     const id = await node.engine.create(simple({ queue, action: 'gated' }));
     const engine = await another({ leaseSeconds: 1 });
+    await gate('entered').promise;
     await another({ leaseSeconds: 1 });
-    await until('one of the two has it', () => ran.length > 0);
     const { fence } = await taskOf(id);
     const stopping = engine.stop(20);
-    const firstLease = (await node.database.knex.raw('select max(lease_until) as over from workers')).rows[0]
-      .over;
-    await until('the leases of the start are over', async () => {
-      const { rows } = await node.database.knex.raw('select now() > ? as over', [firstLease]);
+    const { rows: begun } = await node.database.knex.raw(`select now() + interval '3 seconds' as over`);
+    await until('a lease that nobody renews is over, and the other worker has looked', async () => {
+      const { rows } = await node.database.knex.raw('select now() > ? as over', [begun[0].over]);
       return rows[0].over as boolean;
     });
     expect(await taskOf(id)).to.include({ fence, status: 'executing' });

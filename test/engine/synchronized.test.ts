@@ -279,7 +279,8 @@ describe('engine: synchronized tasks (FQ-T4, D16)', () => {
       const performers = definitions('x').slice(0, 1);
       const director = defineContainer({
         name: 'slow',
-        newReservation: async () => {
+        newReservation: async (child) => {
+          if (!child.receiverUrl.includes('//y.')) return;
           entered();
           await mayLeave;
         },
@@ -287,20 +288,20 @@ describe('engine: synchronized tasks (FQ-T4, D16)', () => {
       await hooked.add('x', { definitions: [...performers, director] });
       await hooked.add('y', { definitions: performers });
       await hooked.add('z', { definitions: performers });
-      hooked.copies = (_from, to, { action }) => (to === 'z' && action === 'frestq.synchronize_task' ? 0 : 1);
       const x = hooked.nodes.get('x')!;
       const children = ['y', 'z'].map((name) =>
         simple({ receiver: hooked.nodes.get(name)!.url, queue, action: 'sync.perform' }),
       );
       const id = await x.engine.create(synchronized(children, { handler: 'slow' }));
-      const [first] = await x.engine.store.childrenOf(id);
+      const [first, second] = await x.engine.store.childrenOf(id);
       await inHook;
-      // y's reservation goes while the director hears of it, and y, invited anew, does not confirm.
+      await until('z is counted', async () => (await x.engine.store.task(id))!.childrenReserved === 1);
+      // z's reservation goes while the director hears of y's, and y, invited anew, does not confirm.
       hooked.copies = (_from, to) => (to === 'y' || to === 'z' ? 0 : 1);
       await x.engine.receive([
         {
-          ...message('b', 'conclave.reservation_cancelled', first!.id, { epoch: 1, reason: 'test' }),
-          peerId: 'y',
+          ...message('b', 'conclave.reservation_cancelled', second!.id, { epoch: 1, reason: 'test' }),
+          peerId: 'z',
         },
       ]);
       leave();

@@ -166,7 +166,7 @@ describe('engine: timers (D17, 1A.7 pingback and expiration never acted on)', ()
     expect(ended.error!.message).to.contain('attempt 2');
   });
 
-  it('a timer that cannot be applied keeps no other from firing', async () => {
+  it('a timer that cannot be applied keeps no other from firing, and no retry from its turn', async () => {
     const { knex } = node('a').database;
     const broken = await node('a').engine.create(external({ label: 'broken', expirationDate: soon(60_000) }));
     // A row that the engine cannot have written.
@@ -174,6 +174,8 @@ describe('engine: timers (D17, 1A.7 pingback and expiration never acted on)', ()
     await knex.raw(`update timers set fire_at = now() where task_id = ?`, [broken]);
     const id = await node('a').engine.create(external({ label: 'other', expirationDate: soon(100) }));
     expect((await node('a').engine.ended(id)).error).to.include({ code: 'expired' });
+    const retried = await node('a').engine.create(simple({ queue, action: 'retried' }));
+    expect((await node('a').engine.ended(retried)).attempt).to.equal(2);
     expect((await node('a').engine.store.task(broken))!.status).to.equal('executing');
     await knex.raw('delete from timers where task_id = ?', [broken]);
   });
