@@ -19,8 +19,10 @@ import {
   partyKey,
   polynomialTree,
 } from '../keys/polynomialInExponent.ts';
+import { hex } from '../octets.ts';
 import { type Equation, failingEquations } from '../proofs/equations.ts';
 import { Refusal } from '../refusal.ts';
+import { Recent } from '../session/recent.ts';
 import type { MixSession } from '../session/session.ts';
 
 /** One vector per component. */
@@ -98,9 +100,18 @@ export function decryptionChallenge(
   return session.challenge(node(leaf(seed), node(...trees)));
 }
 
+/** By seed, which the list and all factors determine. */
+const recentInputs = new Recent<readonly Elements[]>(4);
+
 /** `A = prod u_i^{e_i}`, per component. */
-export function batchedInput(session: MixSession, list: Ciphertexts, e: Scalars): Elements[] {
-  return list.u.map((u) => session.group.multiPower(u, e));
+export function batchedInput(
+  session: MixSession,
+  list: Ciphertexts,
+  seed: Uint8Array,
+  e: Scalars,
+): readonly Elements[] {
+  const A = list.u.map((u) => session.group.multiPower(u, e));
+  return recentInputs.put(hex(seed), A);
 }
 
 /** `y'_l = g^rho`, `B'_l = A^rho`; `rho` per key part. */
@@ -133,6 +144,7 @@ export function replyToChallenge(
 export interface DecryptionChallenge {
   readonly e: Scalars;
   readonly v: Scalars;
+  readonly seed: Uint8Array;
 }
 
 /** Batching vector and challenge of a statement, with the octets they come from. */
@@ -140,7 +152,7 @@ export function challengeOf(
   session: MixSession,
   statement: DecryptionStatement,
   commitments: readonly DecryptionCommitment[],
-): DecryptionChallenge & { readonly seed: Uint8Array; readonly challenge: Uint8Array } {
+): DecryptionChallenge & { readonly challenge: Uint8Array } {
   const seed = decryptionSeed(session, statement);
   const challenge = decryptionChallenge(session, seed, commitments);
   return {
@@ -176,19 +188,20 @@ export function partiesFailingDecryption(
 }
 
 /**
- * The equations of one party: `y_l^{-v/F} y'_l = g^{k_l}` and `(prod f_{l,i}^{e_i})^v B'_l = A^{k_l}`. A is not
- * computed: its power goes into the product that the caller evaluates.
+ * The equations of one party: `y_l^{-v/F} y'_l = g^{k_l}` and `(prod f_{l,i}^{e_i})^v B'_l = A^{k_l}`. Unless this
+ * thread knows A, its power goes into the product that the caller evaluates.
  */
 export function decryptionEquations(
   session: MixSession,
   statement: DecryptionStatement,
   party: number,
   { commitment, reply }: { commitment: DecryptionCommitment; reply: DecryptionReply },
-  { e, v }: DecryptionChallenge,
+  { e, v, seed }: DecryptionChallenge,
 ): Equation[] {
   const { group } = session;
   const { ring } = group;
   const name = String(party);
+  const A = recentInputs.get(hex(seed));
   const keys = partyKey(group, statement.polynomial, party);
   const scaled = ring.multiply(v, inverseLagrangeFactor(group, session.parties));
   const keyEquations = keys.map(
@@ -209,7 +222,9 @@ export function decryptionEquations(
         const t = product.weights();
         product.raise(factors, e, ring.multiply(v, t));
         product.raise(commitment.Bp[c]!, t);
-        product.lower(statement.list.u[c]!, e, ring.multiply(reply[keyPart(session.shape, c)]!, t));
+        const weighted = ring.multiply(reply[keyPart(session.shape, c)]!, t);
+        if (A === undefined) product.lower(statement.list.u[c]!, e, weighted);
+        else product.lower(A[c]!, weighted);
       },
     }),
   );

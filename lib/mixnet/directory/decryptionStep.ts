@@ -81,7 +81,7 @@ export function commitToFactors(
   const seed = decryptionSeed(session, statement);
   const e = session.batchingVector(seed, statement.list.length);
   const rho = Array.from({ length: session.shape.keyWidth }, () => session.group.ring.random(1));
-  const commitment = commitToDecryption(session, batchedInput(session, statement.list, e), rho);
+  const commitment = commitToDecryption(session, batchedInput(session, statement.list, seed, e), rho);
   return {
     secret: writeDecryptionSecret(session, { party, seed, rho, challenge: new Uint8Array(0) }),
     commitment: serialise(decryptionCommitmentTree(session, commitment)),

@@ -6,7 +6,7 @@ import { intLeaf, node, serialise, type Tree, textLeaf } from '../byteTree/tree.
 import { ProductCodec, type Shape } from '../elgamal/shape.ts';
 import type { Group } from '../groups/group.ts';
 import { groupByDescription } from '../groups/registry.ts';
-import type { Elements, Scalars } from '../groups/vectors.ts';
+import { type Elements, type Scalars, slice } from '../groups/vectors.ts';
 import {
   type HashName,
   hashLength,
@@ -15,9 +15,10 @@ import {
   PseudoRandomStream,
   randomOracle,
 } from '../hashing/randomOracle.ts';
-import { toBigInt } from '../octets.ts';
+import { hex, toBigInt } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import type { ProtocolInfo } from './protocolInfo.ts';
+import { Recent } from './recent.ts';
 
 export interface SessionOptions {
   /** Separates the sessions of one key; `default` if not given. */
@@ -27,6 +28,9 @@ export interface SessionOptions {
 }
 
 export const auxsidPattern = /^[A-Za-z0-9_]{1,1024}$/;
+
+/** By rho, which names group, hash function and slack. Fewer generators are the first of more. */
+const recentGenerators = new Recent<Elements>(2);
 
 export class MixSession {
   readonly info: ProtocolInfo;
@@ -92,8 +96,15 @@ export class MixSession {
     return this.group.ring.of(toBigInt(challenge));
   }
 
-  /** `h_0 … h_{count-1}`; nobody knows their discrete logarithms. */
+  /** `h_0 … h_{count-1}`; nobody knows their discrete logarithms. A session's next step finds them still there. */
   independentGenerators(count: number): Elements {
+    const key = hex(this.rho);
+    const known = recentGenerators.get(key);
+    if (known !== undefined && known.length >= count) return slice(known, 0, count);
+    return recentGenerators.put(key, this.#deriveGenerators(count));
+  }
+
+  #deriveGenerators(count: number): Elements {
     const seed = randomOracle(this.#hash, 8 * hashLength(this.#hash), this.rho, textLeaf('generators'));
     return this.group.derive(new PseudoRandomStream(this.#hash, seed), count, this.info.statdist);
   }
