@@ -138,8 +138,8 @@ async function mergeProtocolInfo(
   const election = await demandElection(services, input.election_id);
   const authorities = await authoritiesOf(services.db, election.key);
   const signed = (await answers(ctx)).map((answer) => demandAnswer(partyKeyOutput, answer, nameOf(answer)));
-  const partyKeys = verifiedPartyKeys(election, authorities, signed);
-  await savePartyKeys(services.db, election.key, partyKeys);
+  verifiedPartyKeys(election, authorities, signed);
+  await savePartyKeys(services.db, election.key, signed);
   for (const { sessionId, question } of await sessionsOf(services.db, election.key)) {
     const data = {
       election_id: election.request.id,

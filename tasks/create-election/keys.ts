@@ -108,7 +108,7 @@ async function reserve(
   await lockElection(transaction, election.key);
   const meanwhile = await dealt(services, transaction, election, session_id, partyKeys);
   if (meanwhile !== undefined) return meanwhile;
-  await savePartyKeys(transaction, election.key, partyKeys);
+  await savePartyKeys(transaction, election.key, party_keys);
   await saveDealing(transaction, session_id, sealJson(services, made, dealingContext(session_id)));
   return { commitment: made.hash };
 }

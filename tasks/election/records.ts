@@ -31,6 +31,8 @@ export interface AuthorityRecord {
   url: string;
   certificate: string;
   partyKey: PartyKey | null;
+  /** Base64, by the certificate, over the party key and the request (see `partyKeyStatement`). */
+  partyKeySignature: string | null;
 }
 
 export interface SessionRecord {
@@ -122,18 +124,24 @@ export async function savePartySecret(db: Knex, key: string, sealed: Buffer): Pr
 
 export async function authoritiesOf(db: Knex, key: string): Promise<AuthorityRecord[]> {
   const { rows } = await db.raw(
-    `select position, name, url, certificate, party_key as "partyKey" from election_authorities
+    `select position, name, url, certificate, party_key as "partyKey", party_key_signature as "partyKeySignature"
+     from election_authorities
      where election = ? order by position`,
     [key],
   );
   return rows;
 }
 
-export async function savePartyKeys(db: Knex, key: string, partyKeys: readonly PartyKey[]): Promise<void> {
-  for (const [index, partyKey] of partyKeys.entries())
+/** In the order of the authorities; what is known already stays as it is. */
+export async function savePartyKeys(
+  db: Knex,
+  key: string,
+  signed: readonly { party_key: PartyKey; signature: string }[],
+): Promise<void> {
+  for (const [index, { party_key, signature }] of signed.entries())
     await db('election_authorities')
-      .where({ election: key, position: index + 1 })
-      .update({ party_key: JSON.stringify(partyKey) });
+      .where({ election: key, position: index + 1, party_key_signature: null })
+      .update({ party_key: JSON.stringify(party_key), party_key_signature: signature });
 }
 
 export async function sessionsOf(db: Knex, key: string): Promise<SessionRecord[]> {

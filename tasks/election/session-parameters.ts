@@ -38,8 +38,8 @@ export function keyContextOf(
 
 /** protInfo.xml of a session. @throws ConclaveError `election_not_ready` when the party keys are not known yet */
 export function protocolInfoOf(
-  election: ElectionRecord,
-  authorities: readonly AuthorityRecord[],
+  election: Pick<ElectionRecord, 'key' | 'threshold' | 'group'>,
+  authorities: readonly Pick<AuthorityRecord, 'position' | 'url' | 'partyKey'>[],
   sessionId: string,
 ): string {
   const info: ProtocolInfo = {
@@ -67,7 +67,10 @@ export function protocolInfoOf(
   return writeProtocolInfo(info);
 }
 
-function partyOf(election: ElectionRecord, { position, url, partyKey }: AuthorityRecord) {
+function partyOf(
+  election: Pick<ElectionRecord, 'key'>,
+  { position, url, partyKey }: Pick<AuthorityRecord, 'position' | 'url' | 'partyKey'>,
+) {
   if (partyKey === null) throw new ConclaveError('election_not_ready', { electionId: election.key });
   const { origin, host } = new URL(url);
   return {

@@ -19,7 +19,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 
-import { type Ballot, type Ciphertext, parseVoteLine, type Refusal } from './ballot.ts';
+import { type Ballot, parseVoteLine, type Refusal } from './ballot.ts';
 import { compactJson } from './canonical.ts';
 import type { GroupName } from './election.ts';
 import { LineWriter, readLines } from './line-files.ts';
@@ -45,6 +45,8 @@ export interface SortVotesOptions {
   sessions: readonly { id: string; ciphertextsPath: string }[];
   /** For `invalid_votes` (EO-34): the count on the first line, then one JSON object a line. */
   invalidPath: string;
+  /** For the accepted ballots as they were cast, with proofs and without voter ids: one a line (auditors check them). */
+  ballotsPath?: string;
   /** A file of our own while we work; removed at the end. */
   spoolPath: string;
   verify: VerifyBallots;
@@ -72,7 +74,7 @@ export const DEFAULT_MAX_LINE_BYTES = 1 << 20;
 
 /** What a line came to before rule 4; the spool holds one as JSON on each line. */
 type Spooled =
-  | { line: number; voter?: string; choices: Ciphertext[] }
+  | { line: number; voter?: string; ballot: Ballot }
   | ({ line: number } & Refusal & { of?: number });
 
 type Candidate =
@@ -86,7 +88,12 @@ export async function sortVotes(options: SortVotesOptions): Promise<SortedVotes>
     await spoolCandidates(options, voters);
     return await writeLists(options, voters);
   } finally {
-    const parts = [...options.sessions.map(({ ciphertextsPath }) => ciphertextsPath), options.invalidPath];
+    const { invalidPath, ballotsPath = invalidPath } = options;
+    const parts = [
+      ...options.sessions.map(({ ciphertextsPath }) => ciphertextsPath),
+      invalidPath,
+      ballotsPath,
+    ];
     const leftovers = [options.spoolPath, `${options.spoolPath}.invalid`, ...parts].map(
       (path) => `${path}.part`,
     );
@@ -171,9 +178,10 @@ function judge(candidate: Candidate, seen: LineTable, voters: LineTable): Spoole
   const own = choices.findIndex(({ alpha }) => seen.set(alpha, line) === line);
   if (own >= 0)
     return { line, reason: 'duplicate', detail: `choices[${own}].alpha is in another choice too`, of: line };
-  if (candidate.voterId === null) return { line, choices };
-  voters.set(candidate.voterId, line);
-  return { line, voter: candidate.voterId, choices };
+  const { ballot, voterId } = candidate;
+  if (voterId === null) return { line, ballot };
+  voters.set(voterId, line);
+  return { line, voter: voterId, ballot };
 }
 
 /** Rule 4, and the files. */
@@ -182,19 +190,24 @@ async function writeLists(options: SortVotesOptions, voters: LineTable): Promise
   const counts = new Map<Refusal['reason'], number>();
   const spooledInvalid = await LineWriter.create(`${options.spoolPath}.invalid`);
   let accepted = 0;
+  const { ballotsPath } = options;
+  const ballots = ballotsPath === undefined ? undefined : await LineWriter.create(ballotsPath);
   try {
     for (const { ciphertextsPath } of options.sessions) lists.push(await LineWriter.create(ciphertextsPath));
     for await (const spooled of readSpool(options)) {
       const refused = supersede(spooled, voters);
-      if ('choices' in refused) {
+      if ('ballot' in refused) {
         accepted += 1;
-        for (const [at, choice] of refused.choices.entries()) await lists[at]!.write(compactJson(choice));
+        await ballots?.write(compactJson(refused.ballot));
+        for (const [at, choice] of refused.ballot.choices.entries())
+          await lists[at]!.write(compactJson(choice));
       } else {
         counts.set(refused.reason, (counts.get(refused.reason) ?? 0) + 1);
         await spooledInvalid.write(compactJson(refused));
       }
     }
     const invalid = spooledInvalid.lines;
+    await ballots?.commit();
     await spooledInvalid.commit();
     await writeInvalid(options, invalid);
     const sessions: SortedVotes['sessions'] = [];
@@ -206,6 +219,7 @@ async function writeLists(options: SortVotesOptions, voters: LineTable): Promise
     return { lines: accepted + invalid, accepted, invalid, invalidByReason, sessions, acceptedHash };
   } finally {
     for (const writer of [...lists, spooledInvalid]) await writer.abandon();
+    await ballots?.abandon();
   }
 }
 
@@ -217,7 +231,7 @@ async function* readSpool({ spoolPath, signal }: SortVotesOptions): AsyncGenerat
 }
 
 function supersede(spooled: Spooled, voters: LineTable): Spooled {
-  if (!('choices' in spooled) || spooled.voter === undefined) return spooled;
+  if (!('ballot' in spooled) || spooled.voter === undefined) return spooled;
   const last = voters.get(spooled.voter)!;
   if (last === spooled.line) return spooled;
   return {

@@ -8,6 +8,8 @@ export interface TallyFolders {
   root: string;
   votes: string;
   invalidVotes: string;
+  /** The accepted ballots, with their proofs. */
+  ballots: string;
   spool: string;
   /** Of steps that are under way. */
   attempts: string;
@@ -36,6 +38,7 @@ export function foldersIn(root: string): TallyFolders {
     root,
     votes: join(root, 'votes'),
     invalidVotes: join(root, 'invalid_votes'),
+    ballots: join(root, 'ballots_json'),
     spool: join(root, 'spool'),
     attempts: join(root, 'attempts'),
     session(sessionId) {

@@ -28,6 +28,7 @@ import { QuestionCount, type QuestionResult, resultsJson } from '../election/res
 import type { ElectionServices } from '../election/services.ts';
 import { protocolInfoOf } from '../election/session-parameters.ts';
 import { hashFileText, type TarballMember, writeTarball } from '../election/tarball.ts';
+import { transcriptText } from '../election/transcript.ts';
 import { hashOfSessions } from '../election/votes.ts';
 import { demandList, inFolder, linkFiles } from './attempt.ts';
 import { writeProofs } from './decryption.ts';
@@ -266,6 +267,7 @@ async function membersOf(
     text('pubkeys_json', publishedJson(finished.map(({ session }) => session.publicKey))),
     text('results_json', resultsJson(election.request.id, results)),
     { name: 'ciphertexts_json', path: all },
+    { name: 'ballots_json', path: folders.ballots },
     { name: 'invalid_votes', path: folders.invalidVotes },
     ...finished.flatMap((session) => sessionMembers(election, authorities, session)),
   ];
@@ -286,6 +288,7 @@ function sessionMembers(
     { name: `${sessionId}/plaintexts_json`, path: plaintexts },
     text(`${sessionId}/protInfo.xml`, protocolInfoOf(election, authorities, sessionId)),
     text(`${sessionId}/publicKey_json`, JSON.stringify(publicKey)),
+    text(`${sessionId}/keygen_json`, transcriptText(election, authorities, session)),
   ];
   if (proofs !== null) members.push({ name: `${sessionId}/proofs`, path: proofs });
   return members;

@@ -212,6 +212,7 @@ async function sort(
       ciphertextsPath: lists[index]!.ciphertexts,
     })),
     invalidPath: folders.invalidVotes,
+    ballotsPath: folders.ballots,
     spoolPath: folders.spool,
     verify: ballotVerifier(services, election, sessions, ctx),
     signal: ctx.signal,
