@@ -48,7 +48,18 @@ export const booleansLeaf = (values: readonly boolean[]): Tree =>
 
 /** The octets of a tree. */
 export function serialise(tree: Tree): Uint8Array {
-  const parts: Uint8Array[] = [];
-  tree({ write: (bytes) => parts.push(bytes.slice()) });
-  return concatenate(...parts);
+  let length = 0;
+  let out = new Uint8Array(256);
+  tree({
+    write(bytes) {
+      if (length + bytes.length > out.length) {
+        const larger = new Uint8Array(Math.max(2 * out.length, length + bytes.length));
+        larger.set(out.subarray(0, length));
+        out = larger;
+      }
+      out.set(bytes, length);
+      length += bytes.length;
+    },
+  });
+  return out.slice(0, length);
 }

@@ -16,12 +16,14 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { serialise, type Tree } from '../byteTree/tree.ts';
 import { Refusal } from '../refusal.ts';
 
 export interface ProofFiles {
   /** Refuses with `file-missing` or `file-too-large`. */
   read(name: string): Uint8Array;
-  write(name: string, bytes: Uint8Array): void;
+  /** A tree is written piece by piece, so that its octets are never in memory at once. */
+  write(name: string, content: Uint8Array | Tree): void;
   has(name: string): boolean;
   remove(name: string): void;
   /** All names, sorted. */
@@ -48,9 +50,9 @@ export class MemoryProofFiles implements ProofFiles {
     return found;
   }
 
-  write(name: string, bytes: Uint8Array): void {
+  write(name: string, content: Uint8Array | Tree): void {
     checkFileName(name);
-    this.#files.set(name, bytes);
+    this.#files.set(name, typeof content === 'function' ? serialise(content) : content);
   }
 
   has(name: string): boolean {
@@ -64,6 +66,35 @@ export class MemoryProofFiles implements ProofFiles {
   list(): string[] {
     return [...this.#files.keys()].sort();
   }
+}
+
+/** Small pieces are collected, large ones written as they are. */
+class FileSink {
+  readonly #file: number;
+  readonly #collected = new Uint8Array(65_536);
+  #length = 0;
+
+  constructor(file: number) {
+    this.#file = file;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#length + bytes.length > this.#collected.length) this.flush();
+    if (bytes.length > this.#collected.length) writeAll(this.#file, bytes);
+    else {
+      this.#collected.set(bytes, this.#length);
+      this.#length += bytes.length;
+    }
+  }
+
+  flush(): void {
+    writeAll(this.#file, this.#collected.subarray(0, this.#length));
+    this.#length = 0;
+  }
+}
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at);
 }
 
 export class DirectoryProofFiles implements ProofFiles {
@@ -80,17 +111,21 @@ export class DirectoryProofFiles implements ProofFiles {
     if (status === undefined || !status.isFile()) throw new Refusal('file-missing', `${name} is missing`);
     if (status.size > maximalFileLength)
       throw new Refusal('file-too-large', `${name} has ${status.size} octets`);
-    return new Uint8Array(readFileSync(path));
+    const octets = readFileSync(path);
+    return new Uint8Array(octets.buffer, octets.byteOffset, octets.length);
   }
 
   /** Whole or not at all: written beside, flushed to disk, renamed. */
-  write(name: string, bytes: Uint8Array): void {
+  write(name: string, content: Uint8Array | Tree): void {
     const path = this.#path(name);
     mkdirSync(dirname(path), { recursive: true });
     const partial = `${path}.partial`;
     const file = openSync(partial, 'w', 0o644);
     try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at);
+      const sink = new FileSink(file);
+      if (typeof content === 'function') content(sink);
+      else sink.write(content);
+      sink.flush();
       fsyncSync(file);
     } finally {
       closeSync(file);

@@ -3,7 +3,7 @@
  * refuses what follows the end of the tree.
  */
 import { type ByteTreeReader, readWhole } from '../byteTree/reader.ts';
-import { booleansLeaf, serialise, type Tree } from '../byteTree/tree.ts';
+import { booleansLeaf, type Tree } from '../byteTree/tree.ts';
 import {
   type Ciphertexts,
   ciphertextsTree,
@@ -26,7 +26,7 @@ export function readTree<T>(files: ProofFiles, name: string, read: (reader: Byte
 }
 
 export function writeTree(files: ProofFiles, name: string, tree: Tree): void {
-  files.write(name, serialise(tree));
+  files.write(name, tree);
 }
 
 /** A text file without a newline at its end. */
