@@ -118,18 +118,18 @@ export function spelt(name: string): string {
 }
 
 /** Other names of columns: the headings of the tables. */
-const ALIASES: Readonly<Record<string, string>> = {
-  queue: 'queue_name',
-  'small id': 'id',
-  type: 'task_type',
-};
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['queue', 'queue_name'],
+  ['small id', 'id'],
+  ['type', 'task_type'],
+]);
 
 function filtersOf(texts: readonly string[] | undefined, columns: object): Record<string, string> {
   const filters = (texts ?? []).map((text) => {
     const [, name, value] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
     if (name === undefined || value === undefined)
       throw new UsageError(`--filters: "${text}" is not COLUMN=VALUE`);
-    const column = ALIASES[name] ?? name;
+    const column = ALIASES.get(name) ?? name;
     if (!Object.hasOwn(columns, column)) {
       const names = Object.keys(columns);
       const meant = suggestion(column, names) || `; there are ${names.join(', ')}`;

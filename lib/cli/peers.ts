@@ -31,7 +31,7 @@ interface PeerOptions extends GlobalOptions {
   certificate?: string;
   fingerprint?: string;
   yes?: boolean;
-  finish?: boolean;
+  complete?: boolean;
 }
 
 export function addPeers(program: Command, terminal: Terminal, ended: (code: ExitCode) => void): void {
@@ -74,9 +74,9 @@ export function addPeers(program: Command, terminal: Terminal, ended: (code: Exi
     .argument('<peer>', 'name, id, URL or fingerprint')
     .argument('[file]', 'its new peer file, or its new certificate (PEM)')
     .description(
-      "accept a peer's new certificate beside the old one; --finish ends the acceptance of the old one",
+      "accept a peer's new certificate beside the old one; --complete ends the acceptance of the old one",
     )
-    .option('--finish', 'accept only the newest certificate from now on')
+    .option('--complete', 'accept only the newest certificate from now on')
     .option('--fingerprint <text>', 'the fingerprint that its operator told you, in hex or words')
     .option('--yes', 'do not ask; the fingerprint was compared')
     .action((name: string, file: string | undefined, _: unknown, command: Command) =>
@@ -247,8 +247,8 @@ async function rotate(
   options: PeerOptions,
   terminal: Terminal,
 ): Promise<void> {
-  if ((file === undefined) === (options.finish !== true)) {
-    throw new UsageError('give the new file, or --finish once the peer uses its new certificate');
+  if ((file === undefined) === (options.complete !== true)) {
+    throw new UsageError('give the new file, or --complete once the peer uses its new certificate');
   }
   await withPeers(options, terminal, async (peers) => {
     const peer = peers.find(name);
@@ -259,7 +259,7 @@ async function rotate(
       harmless(`${changed.name} is recognised by:\n${prints.map((print) => `  ${print}`).join('\n')}`),
     );
     if (file !== undefined) {
-      terminal.note(`When it uses the new one everywhere: conclave peers rotate ${changed.name} --finish`);
+      terminal.note(`When it uses the new one everywhere: conclave peers rotate ${changed.name} --complete`);
     }
   });
 

@@ -14,6 +14,9 @@ import { CommandFailed } from '../outcome.ts';
 export const LAUNCHER = fileURLToPath(new URL('../../../bin/conclave.js', import.meta.url));
 const READY_MILLISECONDS = 90_000;
 const STOP_MILLISECONDS = 15_000;
+const BY_HAND_MILLISECONDS = 2000;
+/** A node that dies more often than this has another problem than being killed. */
+const MOST_REVIVALS = 5;
 
 export interface AuthorityPlan {
   readonly name: string;
@@ -29,6 +32,7 @@ export class DemoAuthority {
   readonly log: string;
   readonly #healthPort: number;
   #process: ChildProcess | null = null;
+  #revivals = 0;
 
   private constructor(made: MadeNode, healthPort: number) {
     this.made = made;
@@ -84,6 +88,26 @@ export class DemoAuthority {
       }
       await pause(50);
     }
+  }
+
+  /**
+   * When the node was killed: gives a person some seconds to start it by hand, else starts it again. It goes on where it
+   * was. Answers how it came back; null when it runs as it should.
+   * @throws CommandFailed when the node cannot stay up
+   */
+  async revive(signal: AbortSignal): Promise<'by itself' | 'by hand' | null> {
+    const why = this.ended;
+    if (why === null) return null;
+    this.#revivals += 1;
+    if (this.#revivals > MOST_REVIVALS) throw new CommandFailed(why);
+    this.#process = null;
+    const deadline = performance.now() + BY_HAND_MILLISECONDS;
+    while (performance.now() < deadline) {
+      if (await this.#isReady()) return 'by hand';
+      await pause(100, undefined, { signal });
+    }
+    await this.start(signal);
+    return 'by itself';
   }
 
   /** Why the node is not running any more; null while it is. */

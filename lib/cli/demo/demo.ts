@@ -56,6 +56,8 @@ export class Demo {
   readonly #terminal: Terminal;
   readonly #signal: AbortSignal;
   readonly #folder: string;
+  /** Killed nodes are being started again; or why they could not be. */
+  #reviving: Promise<Error | null> | Error | null = null;
   readonly #authorities: DemoAuthority[] = [];
   readonly #seconds: Record<string, number> = {};
   #manager: DemoManager | null = null;
@@ -223,10 +225,8 @@ export class Demo {
     const seconds = manual ? MANUAL_SECONDS : 120 + (ballots * questions) / 10;
     const deadline = AbortSignal.timeout(seconds * 1000);
     try {
-      const found = await this.#manager!.callback(action, AbortSignal.any([this.#signal, deadline]), () => {
-        const ended = this.#authorities.map((authority) => authority.ended).find((why) => why !== null);
-        if (ended !== undefined && ended !== null) throw new CommandFailed(ended);
-      });
+      const until = AbortSignal.any([this.#signal, deadline]);
+      const found = await this.#manager!.callback(action, until, () => this.#reviveAll(until));
       await this.#watcher?.look();
       return found;
     } catch (thrown) {
@@ -237,6 +237,27 @@ export class Demo {
         `See what waits: npx conclave --settings ${settings} --tasks`,
       );
     }
+  }
+
+  /** Nodes that were killed meanwhile come back; the election goes on. */
+  #reviveAll(signal: AbortSignal): void {
+    if (this.#reviving instanceof Error) throw this.#reviving;
+    if (this.#reviving !== null || this.#authorities.every(({ ended }) => ended === null)) return;
+    const revive = async (): Promise<null> => {
+      for (const authority of this.#authorities) {
+        if (authority.ended !== null) this.#account.line(`the node of ${authority.name} was killed`);
+        const how = await authority.revive(signal);
+        if (how !== null)
+          this.#account.line(`the node of ${authority.name} was started again ${how}, and goes on`);
+      }
+      return null;
+    };
+    this.#reviving = revive()
+      .catch((thrown: Error) => thrown)
+      .then((outcome) => {
+        this.#reviving = outcome;
+        return outcome;
+      });
   }
 
   #compare(published: PublishedTally, wrong: readonly string[]): void {
