@@ -27,14 +27,16 @@ export async function claim(db: Knex, request: ClaimRequest): Promise<Task[]> {
     return select(
       transaction,
       `with without_slot as materialized (
-         select id from tasks
+         select id, slot or job <> 'execute' as takes_none from tasks
          where job_queue = ? and job is not null and worker_id is null and ${NEEDS_NO_SLOT} and run_at <= ?
          order by run_at, id limit ? for update skip locked
        ), with_slot as materialized (
          select id from tasks
          where job_queue = ? and job is not null and worker_id is null and not ${NEEDS_NO_SLOT} and run_at <= ?
          order by run_at, id
-         limit (select greatest(0, least(? - (select count(*) from tasks where queue_name = ? and slot),
+         limit (select greatest(0, least(
+           ? - (select count(*) from tasks where queue_name = ? and slot)
+             - (select count(*) from without_slot where not takes_none),
            ? - (select count(*) from without_slot))))
          for update skip locked
        ), chosen as (

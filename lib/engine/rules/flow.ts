@@ -102,7 +102,7 @@ export function handlerFailed(task: Task, event: EventOf<'handler_failed'>, cont
     return applied({ ...nextJob(task, context), attempt: 0, error: event.failure });
   if (!event.final && task.job !== 'handle_error' && attempt < (facts?.attempts ?? 1)) {
     const runAt = new Date(context.now.getTime() + facts!.backoff(attempt + 1, event.chance));
-    return applied({ workerId: null, slot: false, attempt, runAt, error: event.failure });
+    return applied({ workerId: null, slot: keepsSlot(task), attempt, runAt, error: event.failure });
   }
   if (task.job === 'handle_error') return end(task, event.failure, context);
   if (task.job === 'new_reservation') return stop(task, event.failure, context);
@@ -279,6 +279,14 @@ export function undeliverable(task: Task, event: EventOf<'undeliverable'>, conte
   return isSent(task) ? end(task, event.failure, context) : ignored('the peer never learnt the result');
 }
 
+/**
+ * Whether the slot stays held while the job waits to be done again. The start of a synchronized task does not wait for
+ * one (D16): were its slot given to another meanwhile, the queue would exceed its limit.
+ */
+function keepsSlot(task: Task): boolean {
+  return task.slot && task.job !== 'reserve' && (task.job !== 'execute' || task.epoch > 0);
+}
+
 /** What follows an interruption (a database that is away) must not come faster than the cause can pass. */
 const INTERRUPTION_PAUSE = 250;
 
@@ -293,8 +301,7 @@ export function workerLost(task: Task, event: EventOf<'worker_lost'>, context: C
     const failure: Failure = { code: 'worker_lost', message, node: context.node.name };
     return end(task, failure, context);
   }
-  const holds = task.job !== 'execute' && task.job !== 'reserve' && task.slot;
   const pause = event.reason === undefined ? 0 : INTERRUPTION_PAUSE * 2 ** takeovers;
   const runAt = new Date(context.now.getTime() + pause);
-  return applied({ workerId: null, slot: holds, takeovers, runAt });
+  return applied({ workerId: null, slot: keepsSlot(task), takeovers, runAt });
 }
