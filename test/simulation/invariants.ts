@@ -54,10 +54,12 @@ export class Checker {
       if (count > 1 && (what === 'execute' || what === 'handle_error' || what === 'pre_execute'))
         this.report('effects happen once', `${key} happened ${count} times`);
     }
+    for (const { before, after } of changes)
+      if (isReservation(before, after)) this.#reservations.add(`${after.id} ${after.epoch}`);
     for (const { before, after } of changes) {
       if (before !== undefined && hasEnded(before)) this.#checkEnded(node, before, after);
       else if (before === undefined || before.status !== after.status || before.job !== after.job)
-        this.#checkStep(node, before, after);
+        this.#checkStep(node, before, after, changes);
       if (after.slot && before?.slot !== true) this.#checkSlots(node, after.queue);
       if (hasEnded(after) && (after.job !== null || after.workerId !== null || after.slot))
         this.report('what has ended is at rest', `${node.name} ${after.id} ${after.job} ${after.workerId}`);
@@ -73,13 +75,14 @@ export class Checker {
       this.report('the end is final', `${name} ${after.id}: its result changed`);
   }
 
-  #checkStep(node: CheckedNode, before: Task | undefined, after: Task): void {
+  #checkStep(node: CheckedNode, before: Task | undefined, after: Task, changes: readonly Change[]): void {
     if (after.status === 'reserved' && !isSent(after)) this.#reservations.add(`${after.id} ${after.epoch}`);
     const started = after.status === 'sent' || after.job === 'execute' || after.status === 'executing';
     const had = before !== undefined && (before.status !== 'created' || before.job !== null);
     if (started && !had && after.parentId !== null) this.#checkOrder(node, after);
     if (after.type === 'synchronized' || before?.type === 'synchronized') return;
-    if (after.status === 'confirmed' && before?.status !== 'confirmed') this.#checkStart(node, after);
+    if (after.status === 'confirmed' && before?.status !== 'confirmed')
+      this.#checkStart(node, after, changes);
   }
 
   /** Sequential: everything before it has finished. */
@@ -96,7 +99,7 @@ export class Checker {
   }
 
   /** A child of a synchronized task is started: on the director's side decided, on the performer's ordered. */
-  #checkStart(node: CheckedNode, task: Task): void {
+  #checkStart(node: CheckedNode, task: Task, changes: readonly Change[]): void {
     const { name, database } = node;
     if (task.parentId !== null && !task.isReceived) {
       const container = database.tasks.get(task.parentId)!;
@@ -107,7 +110,11 @@ export class Checker {
       const starting = children.filter(({ status }) => status === 'confirmed' || status === 'executing');
       const least = container.quorum ?? container.children;
       const open = container.children - container.childrenFailed - container.childrenFinished;
-      if (starting.length < Math.min(least, open))
+      // Started and ended in one commit: a batch of messages brought both.
+      const over = changes.filter(
+        ({ before, after }) => after.parentId === container.id && hasEnded(after) && !hasEnded(before!),
+      ).length;
+      if (starting.length + over < Math.min(least, open + over))
         this.report('all start together', `${name} ${container.id}: ${starting.length} of ${least}`);
       if (isSent(task) && !this.#originals.has(task.peerId!))
         if (!this.#reservations.has(`${task.id} ${task.epoch}`))
@@ -180,6 +187,15 @@ export class Checker {
     if (there.status === 'error' && there.error!.code !== code && !OWN_ENDS.has(code))
       this.report('both ends agree', `${name} ${task.id}: error ${code} here, ${there.error!.code} there`);
   }
+}
+
+/** Whether a performer holds a reservation of its epoch now, or held it for an instant within the commit. */
+function isReservation(before: Task | undefined, after: Task): boolean {
+  if (isSent(after)) return false;
+  if (after.status === 'reserved') return true;
+  // The director's own: the last one to reserve, and the start, may be one commit.
+  if (after.status !== 'confirmed' || after.isReceived) return false;
+  return before?.status === 'reserved' || before?.job === 'reserve';
 }
 
 /** Ends that the sender decides by itself. */

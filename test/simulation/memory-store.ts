@@ -263,7 +263,9 @@ function claim(database: MemoryDatabase, request: ClaimRequest): Task[] {
   if (ready.length === 0) return [];
   ready.sort(byRunAt);
   const without = ready.filter(needsNoSlot).slice(0, limit);
-  const free = Math.max(0, Math.min(slots - slotsTaken(database, queue), limit - without.length));
+  // A start that takes a slot without having waited for it leaves one less.
+  const taking = without.filter(({ slot, job }) => !slot && job === 'execute').length;
+  const free = Math.max(0, Math.min(slots - slotsTaken(database, queue) - taking, limit - without.length));
   const chosen = [...without, ...ready.filter((task) => !needsNoSlot(task)).slice(0, free)];
   const changes = chosen.map((task) =>
     database.put({
