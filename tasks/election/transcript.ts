@@ -92,11 +92,9 @@ export function verifyTranscript(value: unknown): GeneratedKey {
   const transcript = schema.parse(value);
   const { authorities, commitments, dealings, threshold, session_id, request_hash } = transcript;
   const key = electionKey(transcript.election_id);
-  for (const { name, certificate, party_key, signature } of authorities)
-    if (
-      !isSignedWith(certificate, partyKeyStatement(request_hash, party_key), Buffer.from(signature, 'base64'))
-    )
-      throw new RangeError(`the keys of ${name} are not signed with its certificate`);
+  for (const authority of authorities)
+    if (!isSigned(authority, request_hash))
+      throw new RangeError(`the keys of ${authority.name} are not signed with its certificate`);
   if (commitments.length !== authorities.length || dealings.length !== authorities.length)
     throw new RangeError('there is not one dealing of each authority');
   const group = groupByName(transcript.group);
@@ -115,6 +113,18 @@ export function verifyTranscript(value: unknown): GeneratedKey {
     polynomial: serialise(polynomialTree(codec, joint.polynomial)),
     protInfo: protocolInfoOf({ key, threshold, group: transcript.group }, partiesOf(transcript), session_id),
   };
+}
+
+function isSigned(
+  { name, certificate, party_key, signature }: Transcript['authorities'][number],
+  requestHash: string,
+): boolean {
+  try {
+    const statement = partyKeyStatement(requestHash, party_key);
+    return isSignedWith(certificate, statement, Buffer.from(signature, 'base64'));
+  } catch {
+    throw new RangeError(`the certificate of ${name} cannot be read`);
+  }
 }
 
 function partiesOf({ authorities }: Transcript): Parameters<typeof protocolInfoOf>[1] {

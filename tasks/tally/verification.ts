@@ -1,14 +1,15 @@
 /**
- * What anybody can check of a published tally (EO-39, EO-59), from its unpacked archive alone: that each question's proofs
- * are valid for exactly the ciphertexts, key and plaintexts that lie beside them, and that the results are the count of
- * these plaintexts. Where the ballots came from is not in the archive, and is not checked.
+ * What anybody can check of a published tally (EO-39, EO-59), from its archive alone: that the authorities made each key as
+ * they should; that every ballot proves its plaintext known and none was copied; that the proofs are valid for exactly the
+ * ciphertexts, key and plaintexts that lie beside them; that the results are the count of these plaintexts; and that there
+ * is nothing else. Whether the ballots are those of the voters, and the certificates those of the authorities, is not in
+ * the archive. Needs no node, no database and no network.
  */
-import { createReadStream } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { ConclaveError } from '../../lib/errors.ts';
 import { serialise } from '../../lib/mixnet/byteTree/tree.ts';
 import { publicKeyTree } from '../../lib/mixnet/elgamal/ciphertexts.ts';
 import { parseCiphertexts, writeCiphertexts } from '../../lib/mixnet/formats/external.ts';
@@ -20,17 +21,21 @@ import type { Expectations } from '../../lib/mixnet/verifier/proofDirectoryVerif
 import type { MixnetWorker } from '../../lib/mixnet/worker/client.ts';
 import { plaintextOfInteger } from '../election/ballot-encoding.ts';
 import { compactJson } from '../election/canonical.ts';
-import { GROUP_CAPACITY, GROUPS, isElectionId, type Question } from '../election/election.ts';
+import { GROUP_CAPACITY, GROUPS, type Question } from '../election/election.ts';
+import { equalDigests, parseDigest, urlSafeBase64 } from '../election/hash.ts';
 import {
   type ElectionResults,
   QuestionCount,
   type QuestionResult,
   resultsJson,
 } from '../election/results.ts';
-import { SESSION_ID } from '../election/session-parameters.ts';
+import { extractTarball } from '../election/tar-extract.ts';
+import { ArchiveRefused } from '../election/tar-format.ts';
+import { keySchema, type Layout, linesOf, PublishedTally, Wrong } from './published-tally.ts';
+import { checkBallots, checkKey, type VerifiedAuthority } from './verification-origins.ts';
 
 export interface TallyStep {
-  /** Stable: `layout`, `results`, `<session>/keys`, `<session>/shuffle-2`, … */
+  /** Stable: `archive`, `hash`, `layout`, `ballots`, `results`, `<session>/key`, `<session>/shuffle-2`, … */
   readonly id: string;
   readonly title: string;
   readonly ok: boolean;
@@ -52,6 +57,8 @@ export interface TallyVerification {
   readonly ok: boolean;
   readonly steps: readonly TallyStep[];
   readonly sessions: readonly VerifiedSession[];
+  /** Who made the keys; null when the archive does not show it. Compare the certificates with those that you know. */
+  readonly authorities: readonly VerifiedAuthority[] | null;
   /** What the plaintexts give; only when everything is valid. */
   readonly results: ElectionResults | null;
 }
@@ -65,26 +72,22 @@ export interface VerificationOptions {
 /** The step could not be passed, and nothing after it has a meaning. */
 class Ended extends Error {}
 
-/** What is wrong with the archive; the detail is shown. */
-class Wrong extends Error {}
-
-/** `folder`: the unpacked archive. Never throws for what is wrong with it: that is a step that failed. */
-export async function verifyTally(folder: string, options: VerificationOptions): Promise<TallyVerification> {
-  const verification = new Verification(folder, options);
+/**
+ * `path`: the archive, or the folder into which it was unpacked. Beside an archive, `<path>.sha256` is checked if it is
+ * there. Never throws for what is wrong with the tally: that is a step that failed.
+ */
+export async function verifyTally(path: string, options: VerificationOptions): Promise<TallyVerification> {
+  const verification = new Verification(options);
+  const temporary = await mkdtemp(join(tmpdir(), 'conclave-verify-'));
   try {
-    return await verification.run();
+    const packed = (await stat(path)).isFile();
+    return await verification.run(packed ? await verification.unpack(path, temporary) : path);
   } catch (thrown) {
     if (!(thrown instanceof Ended)) throw thrown;
     return verification.outcome(null);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
   }
-}
-
-interface Layout {
-  readonly sessions: readonly string[];
-  readonly questions: readonly Question[];
-  readonly publicKeys: readonly PublicKeyJson[];
-  readonly published: string;
-  readonly electionId: ElectionResults['election_id'];
 }
 
 interface SessionFiles {
@@ -95,27 +98,53 @@ interface SessionFiles {
 }
 
 class Verification {
-  readonly #folder: string;
+  #tally = new PublishedTally('');
+  #authorities: VerifiedAuthority[] | null = null;
   readonly #options: VerificationOptions;
   readonly #steps: TallyStep[] = [];
   readonly #sessions: VerifiedSession[] = [];
 
-  constructor(folder: string, options: VerificationOptions) {
-    this.#folder = folder;
+  constructor(options: VerificationOptions) {
     this.#options = options;
   }
 
   outcome(results: ElectionResults | null): TallyVerification {
     const ok = this.#steps.length > 0 && this.#steps.every((step) => step.ok) && results !== null;
-    return { ok, steps: this.#steps, sessions: this.#sessions, results: ok ? results : null };
+    const [steps, sessions, authorities] = [this.#steps, this.#sessions, this.#authorities];
+    return { ok, steps, sessions, authorities, results: ok ? results : null };
   }
 
-  async run(): Promise<TallyVerification> {
-    const layout = await this.#step('layout', 'The files of a tally, and nothing else', () => this.#layout());
+  /** The folder into which the archive was unpacked. */
+  async unpack(path: string, temporary: string): Promise<string> {
+    const folder = join(temporary, 'tally');
+    const { sha256 } = await this.#step(
+      'archive',
+      'The archive is whole, and unpacks into its own folder',
+      () => extractTarball(path, folder),
+    );
+    const announced = await readFile(`${path}.sha256`, 'utf8').catch(() => undefined);
+    if (announced !== undefined)
+      await this.#step('hash', 'The archive has the hash that is announced beside it', async () => {
+        const expected = parseDigest(announced.trim());
+        if (expected === undefined || !equalDigests(sha256, expected))
+          throw new Wrong(`it has the hash ${urlSafeBase64(sha256)}, not ${announced.trim().slice(0, 100)}`);
+      });
+    return folder;
+  }
+
+  async run(folder: string): Promise<TallyVerification> {
+    this.#tally = new PublishedTally(folder);
+    const layout = await this.#step('layout', 'The files of a tally, and nothing else', () =>
+      this.#tally.layout(),
+    );
     const counted: QuestionResult[] = [];
-    for (const [question, id] of layout.sessions.entries()) {
-      counted.push(await this.#verifySession(id, layout.questions[question]!, layout.publicKeys[question]!));
-    }
+    for (const question of layout.sessions.keys()) counted.push(await this.#verifySession(layout, question));
+    if (layout.hasBallots)
+      await this.#step(
+        'ballots',
+        'Every ballot has valid proofs of its own, and is the one that was mixed',
+        () => checkBallots(this.#tally, layout, this.#options),
+      );
     await this.#step('ciphertexts', 'The list of all ballots is that of the questions together', () =>
       this.#checkJoinedList(layout.sessions),
     );
@@ -127,14 +156,19 @@ class Verification {
     return this.outcome(results);
   }
 
-  async #verifySession(id: string, question: Question, publicKey: PublicKeyJson): Promise<QuestionResult> {
+  async #verifySession(layout: Layout, at: number): Promise<QuestionResult> {
+    const [id, question, publicKey] = [layout.sessions[at]!, layout.questions[at]!, layout.publicKeys[at]!];
     const { mixnet, signal } = this.#options;
     const before = this.#steps.length;
     const files = await this.#step(`${id}/parameters`, `${question.title}: parameters and key`, () =>
       this.#sessionFiles(id, publicKey),
     );
     const { info } = files.session;
-    const empty = (await stat(this.#path(id, 'ciphertexts_json'))).size === 0;
+    if (layout.hasKeys)
+      await this.#step(`${id}/key`, `${question.title}: key generation`, () =>
+        this.#checkKey(layout, id, files, publicKey),
+      );
+    const empty = (await stat(this.#tally.path(id, 'ciphertexts_json'))).size === 0;
     let length = 0;
     if (empty) {
       await this.#step(`${id}/empty`, `${question.title}: no ballots, so nothing to mix`, () =>
@@ -163,45 +197,29 @@ class Verification {
     return await this.#count(id, question, files.group);
   }
 
-  async #layout(): Promise<Layout> {
-    const entries = await readdir(this.#folder, { withFileTypes: true });
-    const sessions = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-    const stranger = sessions.find((name) => !SESSION_ID.test(name));
-    if (stranger !== undefined) throw new Wrong(`the folder ${stranger} is no session of an election`);
-    const number = (name: string): number => Number(SESSION_ID.exec(name)![1]);
-    sessions.sort((one, other) => number(one) - number(other));
-    const questions = questionsSchema.parse(await this.#json('questions_json')) as unknown as Question[];
-    if (sessions.length !== questions.length || sessions.some((name, at) => number(name) !== at)) {
-      throw new Wrong(
-        `there are sessions ${sessions.join(', ') || 'none'} for ${questions.length} questions`,
-      );
-    }
-    const publicKeys = z
-      .array(keySchema)
-      .length(questions.length)
-      .parse(await this.#json('pubkeys_json'));
-    const published = await this.#text('results_json');
-    const electionId = (JSON.parse(published) as { election_id?: unknown }).election_id;
-    if (!isElectionId(electionId)) throw new Wrong('results_json names no election');
-    return { sessions, questions, publicKeys, published, electionId };
+  async #checkKey(layout: Layout, id: string, files: SessionFiles, publicKey: PublicKeyJson): Promise<void> {
+    const authorities = await checkKey(this.#tally, layout, id, files, publicKey);
+    this.#authorities ??= authorities;
+    if (compactJson(this.#authorities) !== compactJson(authorities))
+      throw new Wrong('the questions have different authorities');
   }
 
   async #sessionFiles(id: string, publicKey: PublicKeyJson): Promise<SessionFiles> {
-    const protInfo = await this.#text(id, 'protInfo.xml');
+    const protInfo = await this.#tally.text(id, 'protInfo.xml');
     const session = new MixSession(readProtocolInfo(protInfo), { auxsid: 'default', width: 1 });
     const group = GROUPS.find((name) => name === session.group.name);
     if (group === undefined) throw new Wrong(`elections do not use the group ${session.group.name}`);
-    const own = keySchema.parse(await this.#json(id, 'publicKey_json'));
+    const own = keySchema.parse(await this.#tally.json(id, 'publicKey_json'));
     if (compactJson(own) !== compactJson(publicKey))
       throw new Wrong('publicKey_json and pubkeys_json differ');
     if (publicKeyFromJson(own).group.name !== group) throw new Wrong('the key is of another group');
-    return { protInfo, session, group, directory: this.#path(id, 'proofs') };
+    return { protInfo, session, group, directory: this.#tally.path(id, 'proofs') };
   }
 
   async #checkEmpty(id: string): Promise<void> {
-    if ((await stat(this.#path(id, 'plaintexts_json'))).size > 0)
+    if ((await stat(this.#tally.path(id, 'plaintexts_json'))).size > 0)
       throw new Wrong('there are plaintexts all the same');
-    if ((await stat(this.#path(id, 'proofs')).catch(() => null)) !== null)
+    if ((await stat(this.#tally.path(id, 'proofs')).catch(() => null)) !== null)
       throw new Wrong('there are proofs');
   }
 
@@ -210,7 +228,11 @@ class Verification {
     { session }: SessionFiles,
     publicKey: PublicKeyJson,
   ): Promise<Expectations> {
-    const list = parseCiphertexts(session.codec, await readFile(this.#path(id, 'ciphertexts_json')), 'json');
+    const list = parseCiphertexts(
+      session.codec,
+      await readFile(this.#tally.path(id, 'ciphertexts_json')),
+      'json',
+    );
     const { key } = publicKeyFromJson(publicKey);
     return {
       type: 'mixing',
@@ -230,7 +252,7 @@ class Verification {
       await mixnet.run('exportPlaintexts', parameters, signal === undefined ? {} : { signal });
       const [proved, given] = await Promise.all([
         readFile(path),
-        readFile(this.#path(id, 'plaintexts_json')),
+        readFile(this.#tally.path(id, 'plaintexts_json')),
       ]);
       if (!proved.equals(given)) throw new Wrong('plaintexts_json is not what the proofs prove');
     } finally {
@@ -241,7 +263,7 @@ class Verification {
   async #count(id: string, question: Question, group: (typeof GROUPS)[number]): Promise<QuestionResult> {
     return await this.#step(`${id}/count`, `${question.title}: count`, async () => {
       const count = new QuestionCount(question, GROUP_CAPACITY[group]);
-      for await (const line of linesOf(this.#path(id, 'plaintexts_json'))) {
+      for await (const line of linesOf(this.#tally.path(id, 'plaintexts_json'))) {
         const integer = z.string().regex(/^\d+$/).nullable().parse(JSON.parse(line));
         count.add(integer === null ? undefined : plaintextOfInteger(BigInt(integer)));
       }
@@ -250,8 +272,10 @@ class Verification {
   }
 
   async #checkJoinedList(sessions: readonly string[]): Promise<void> {
-    const all = linesOf(this.#path('ciphertexts_json'))[Symbol.asyncIterator]();
-    const each = sessions.map((id) => linesOf(this.#path(id, 'ciphertexts_json'))[Symbol.asyncIterator]());
+    const all = linesOf(this.#tally.path('ciphertexts_json'))[Symbol.asyncIterator]();
+    const each = sessions.map((id) =>
+      linesOf(this.#tally.path(id, 'ciphertexts_json'))[Symbol.asyncIterator](),
+    );
     for (let line = 1; ; line += 1) {
       const [joined, ...parts] = await Promise.all([all, ...each].map((lines) => lines.next()));
       if (parts.every(({ done }) => done === true) && joined!.done === true) return;
@@ -285,45 +309,12 @@ class Verification {
   #end(): never {
     throw new Ended();
   }
-
-  #path(...parts: readonly string[]): string {
-    return join(this.#folder, ...parts);
-  }
-
-  async #text(...parts: readonly string[]): Promise<string> {
-    return await readFile(this.#path(...parts), 'utf8');
-  }
-
-  async #json(...parts: readonly string[]): Promise<unknown> {
-    return JSON.parse(await this.#text(...parts));
-  }
-}
-
-const keySchema = z.record(z.string().max(32), z.string().max(2000));
-/** As far as counting needs them; the requests were checked when they came. */
-const questionsSchema = z
-  .array(
-    z.looseObject({
-      title: z.string(),
-      tally_type: z.string(),
-      min: z.int().min(0),
-      max: z.int().min(1),
-      num_winners: z.int().min(0),
-      answers: z
-        .array(z.looseObject({ id: z.int().min(0), text: z.string(), urls: z.array(z.unknown()) }))
-        .max(1000),
-    }),
-  )
-  .min(1)
-  .max(1000);
-
-function linesOf(path: string): AsyncIterable<string> {
-  return createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
 }
 
 /** Undefined: it is our own mistake, or the disk's. */
 function whatIsWrong(thrown: unknown): string | undefined {
   if (thrown instanceof Wrong || thrown instanceof RangeError) return thrown.message;
+  if (thrown instanceof ArchiveRefused || thrown instanceof ConclaveError) return thrown.message;
   if (thrown instanceof Refusal) return `${thrown.reason}: ${thrown.message}`;
   if (thrown instanceof SyntaxError) return `it is not JSON: ${thrown.message}`;
   if (thrown instanceof z.ZodError) {
