@@ -50,6 +50,20 @@ for (const [name, group, oracle] of cases) {
       expect(texts(group, group.powerBySecret(elements, item(exponents, 0)))).to.deep.equal(expected(byOne));
     });
 
+    it('given fixed bases and a factor, when their powers are multiplied, then it is the product of the powers', () => {
+      const other = item(elements, 0);
+      const terms = [
+        { base: group.generator, exponents },
+        { base: other, exponents: gather(exponents, [6, 5, 4, 3, 2, 1, 0]) },
+      ];
+      const byOne = terms.map(({ base, exponents: e }) => group.powerOfFixed(base, e));
+      const product = group.multiply(byOne[0]!, byOne[1]!);
+      expect(texts(group, group.productOfFixed(terms))).to.deep.equal(texts(group, product));
+      expect(texts(group, group.productOfFixed(terms, elements))).to.deep.equal(
+        texts(group, group.multiply(product, elements)),
+      );
+    });
+
     it('given bases and exponents, when multi-exponentiated, then it is the product of the powers', () => {
       const e = ring.values(exponents);
       const product = values.map((value, i) => powerBy(oracle, value, e[i]!)).reduce(oracle.multiply);
@@ -90,6 +104,12 @@ for (const [name, group, oracle] of cases) {
       expect(ring.values(ring.multiply(a, item(b, 2)))).to.deep.equal(x.map((v) => mod(v * y[2]!)));
       expect(ring.values(ring.multiply(item(b, 2), a))).to.deep.equal(x.map((v) => mod(v * y[2]!)));
       expect(ring.values(ring.subtract(item(b, 2), a))).to.deep.equal(x.map((v) => mod(y[2]! - v)));
+      const c = ring.random(6);
+      const sums = (u: bigint): bigint[] => x.map((v, i) => mod(v * u + ring.at(c, i)));
+      expect(ring.values(ring.multiplyAdd(a, item(b, 2), c))).to.deep.equal(sums(y[2]!));
+      expect(ring.values(ring.multiplyAdd(a, b, c))).to.deep.equal(
+        x.map((v, i) => mod(v * y[i]! + ring.at(c, i))),
+      );
       expect(ring.at(ring.innerProduct(a, b), 0)).to.equal(mod(x.reduce((sum, v, i) => sum + v * y[i]!, 0n)));
       expect(ring.at(ring.sum(a), 0)).to.equal(mod(x.reduce((sum, v) => sum + v)));
       expect(ring.at(ring.product(a), 0)).to.equal(x.reduce((product, v) => mod(product * v)));
@@ -107,6 +127,23 @@ for (const [name, group, oracle] of cases) {
       expect(ring.values(ring.cumulativeProduct(a))).to.deep.equal(running);
       expect(ring.values(ring.negate(a))).to.deep.equal(x.map((v) => mod(-v)));
       expect(mod(ring.inverseOf(x[0]!) * x[0]!)).to.equal(1n);
+    });
+
+    it('given random scalars of some bits, when drawn, then none has more, and almost all have nearly as many', () => {
+      for (const bits of [1, 7, 8, 128, ring.bits - 1]) {
+        const drawn = ring.values(ring.randomBits(64, bits));
+        expect(
+          drawn.every((value) => value < 1n << BigInt(bits)),
+          `${bits} bits`,
+        ).to.equal(true);
+        expect(
+          drawn.some((value) => value >> BigInt(bits - 1) === 1n),
+          `${bits} bits`,
+        ).to.equal(true);
+      }
+      const uniform = ring.values(ring.random(64));
+      expect(uniform.every((value) => value < q)).to.equal(true);
+      expect(new Set(uniform).size).to.equal(64);
     });
 
     it('given messages and integers, when encoded as elements and decoded, then they are the same', () => {
@@ -132,9 +169,15 @@ for (const [name, group, oracle] of cases) {
         'element-not-in-group',
         'element-not-canonical',
       ]);
-      const header = trees.slice();
-      header[4]! ^= 1;
-      expect(refusalReason(() => group.decode(header, 'test'))).to.equal('element-not-canonical');
+      const heads = group.kind === 'curve' ? [0, 1, 4, 5, 9, 10, 43, 47, 48] : [0, 1, 4, 5];
+      for (const at of heads) {
+        const header = trees.slice();
+        header[at]! ^= 1;
+        expect(
+          refusalReason(() => group.decode(header, 'test')),
+          `octet ${at}`,
+        ).to.equal('element-not-canonical');
+      }
       const zero = trees.slice(0, group.treeLength);
       if (group.kind === 'multiplicative') zero.fill(0, 5);
       else {

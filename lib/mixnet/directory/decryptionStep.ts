@@ -27,13 +27,22 @@ import {
 } from '../decryption/decryptionProof.ts';
 import { answering, readDecryptionSecret, writeDecryptionSecret } from '../decryption/decryptionSecret.ts';
 import type { Ciphertexts } from '../elgamal/ciphertexts.ts';
+import { componentCount } from '../elgamal/shape.ts';
 import { type Elements, type Scalars, sameVector } from '../groups/vectors.ts';
 import { equalOctets } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
 import { fileNames } from './fileNames.ts';
 import type { ProofFiles } from './proofFiles.ts';
-import { readList, readPolynomialFile, readTree, writeBooleans, writeText, writeTree } from './records.ts';
+import {
+  readList,
+  readPolynomialFile,
+  readTree,
+  roomFor,
+  writeBooleans,
+  writeText,
+  writeTree,
+} from './records.ts';
 import { listName } from './shuffleStep.ts';
 
 /** Who decrypts what. */
@@ -224,12 +233,15 @@ export function readFactors(
   count: number,
 ): DecryptionFactors {
   const name = fileNames.factors(party);
-  return readTree(files, name, (reader) => session.codec.readPlaintexts(reader, name, count));
+  const limit = roomFor(session, componentCount(session.shape), count);
+  return readTree(files, name, limit, (reader) => session.codec.readPlaintexts(reader, name, count));
 }
 
 export function readCommitment(session: MixSession, files: ProofFiles, party: number): DecryptionCommitment {
   const name = fileNames.decryptionCommitment(party);
-  return readTree(files, name, (reader) => readDecryptionCommitment(session, reader, name));
+  return readTree(files, name, roomFor(session, 0, 0), (reader) =>
+    readDecryptionCommitment(session, reader, name),
+  );
 }
 
 function readCommitments(
@@ -243,5 +255,7 @@ function readCommitments(
 }
 
 export function readReply(session: MixSession, files: ProofFiles, party: number): DecryptionReply {
-  return readTree(files, fileNames.decryptionReply(party), (reader) => session.codec.readKeyScalar(reader));
+  return readTree(files, fileNames.decryptionReply(party), roomFor(session, 0, 0), (reader) =>
+    session.codec.readKeyScalar(reader),
+  );
 }

@@ -44,6 +44,7 @@ import {
   readElements,
   readList,
   readTree,
+  roomFor,
   writeBooleans,
   writeElements,
   writeList,
@@ -128,8 +129,10 @@ export function precomputedClaims(
   const keep = readBooleans(files, fileNames.keepList(party), h.length);
   const statement = { ...shrinkCommitment(h, u, keep, count), lists };
   const name = fileNames.consistencyCommitment(party);
-  const commitment = readTree(files, name, (reader) => readConsistencyCommitment(session, reader, name));
-  const reply = readTree(files, fileNames.consistencyReply(party), (reader) =>
+  const commitment = readTree(files, name, roomFor(session, 0, 0), (reader) =>
+    readConsistencyCommitment(session, reader, name),
+  );
+  const reply = readTree(files, fileNames.consistencyReply(party), roomFor(session, 1, count), (reader) =>
     readConsistencyReply(session, reader, count),
   );
   const consistent: Claim = {
@@ -153,11 +156,14 @@ export function precomputationClaim(
 ): { u: Elements; claim: Claim } {
   const u = readElements(session, files, fileNames.permutationCommitment(party), h.length);
   const name = fileNames.commitmentProofCommitment(party);
-  const commitment = readTree(files, name, (reader) =>
+  const commitment = readTree(files, name, roomFor(session, 2, h.length), (reader) =>
     readShuffleCommitment(session, reader, name, h.length, false),
   );
-  const reply = readTree(files, fileNames.commitmentProofReply(party), (reader) =>
-    readShuffleReply(session, reader, h.length, false),
+  const reply = readTree(
+    files,
+    fileNames.commitmentProofReply(party),
+    roomFor(session, 2, h.length),
+    (reader) => readShuffleReply(session, reader, h.length, false),
   );
   const claim: Claim = {
     equations: shuffleEquations(session, { h, u }, commitment, reply, observe),

@@ -20,8 +20,10 @@ import { serialise, type Tree } from '../byteTree/tree.ts';
 import { Refusal } from '../refusal.ts';
 
 export interface ProofFiles {
-  /** Refuses with `file-missing` or `file-too-large`. */
-  read(name: string): Uint8Array;
+  /** Refuses with `file-missing`, or `file-too-large` above `limit` octets, before anything is read. */
+  read(name: string, limit?: number): Uint8Array;
+  /** Octets of the file; refuses with `file-missing`. */
+  size(name: string): number;
   /** A tree is written piece by piece, so that its octets are never in memory at once. */
   write(name: string, content: Uint8Array | Tree): void;
   has(name: string): boolean;
@@ -41,13 +43,23 @@ export function checkFileName(name: string): void {
   }
 }
 
+function checkSize(name: string, size: number, limit: number): void {
+  if (size <= limit) return;
+  throw new Refusal('file-too-large', `${name} has ${size} octets, more than ${limit}`);
+}
+
 export class MemoryProofFiles implements ProofFiles {
   readonly #files = new Map<string, Uint8Array>();
 
-  read(name: string): Uint8Array {
+  read(name: string, limit = maximalFileLength): Uint8Array {
     const found = this.#files.get(name);
     if (found === undefined) throw new Refusal('file-missing', `${name} is missing`);
+    checkSize(name, found.length, limit);
     return found;
+  }
+
+  size(name: string): number {
+    return this.read(name).length;
   }
 
   write(name: string, content: Uint8Array | Tree): void {
@@ -105,14 +117,16 @@ export class DirectoryProofFiles implements ProofFiles {
     this.#root = root;
   }
 
-  read(name: string): Uint8Array {
-    const path = this.#path(name);
-    const status = lstatSync(path, { throwIfNoEntry: false });
-    if (status === undefined || !status.isFile()) throw new Refusal('file-missing', `${name} is missing`);
-    if (status.size > maximalFileLength)
-      throw new Refusal('file-too-large', `${name} has ${status.size} octets`);
-    const octets = readFileSync(path);
+  read(name: string, limit = maximalFileLength): Uint8Array {
+    checkSize(name, this.size(name), Math.min(limit, maximalFileLength));
+    const octets = readFileSync(this.#path(name));
     return new Uint8Array(octets.buffer, octets.byteOffset, octets.length);
+  }
+
+  size(name: string): number {
+    const status = lstatSync(this.#path(name), { throwIfNoEntry: false });
+    if (status === undefined || !status.isFile()) throw new Refusal('file-missing', `${name} is missing`);
+    return status.size;
   }
 
   /** Whole or not at all: written beside, flushed to disk, renamed. */

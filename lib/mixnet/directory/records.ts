@@ -12,6 +12,7 @@ import {
   readCiphertexts,
   readPublicKey,
 } from '../elgamal/ciphertexts.ts';
+import { componentCount } from '../elgamal/shape.ts';
 import { elementArrayTree, readElementArray } from '../groups/treeCodec.ts';
 import type { Elements } from '../groups/vectors.ts';
 import { type PolynomialInExponent, polynomialTree, readPolynomial } from '../keys/polynomialInExponent.ts';
@@ -19,10 +20,23 @@ import { utf8 } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
 import { fileNames } from './fileNames.ts';
-import type { ProofFiles } from './proofFiles.ts';
+import { maximalFileLength, type ProofFiles } from './proofFiles.ts';
 
-export function readTree<T>(files: ProofFiles, name: string, read: (reader: ByteTreeReader) => T): T {
-  return readWhole(files.read(name), name, read);
+/** `limit`: no file of this name in this session is longer, so a longer one is not even read. */
+export function readTree<T>(
+  files: ProofFiles,
+  name: string,
+  limit: number,
+  read: (reader: ByteTreeReader) => T,
+): T {
+  return readWhole(files.read(name, limit), name, read);
+}
+
+/** Room for `vectors` lists of `count` items each and for a few single items of every component, generously. */
+export function roomFor(session: MixSession, vectors: number, count: number): number {
+  const { group, shape } = session;
+  const single = 64 + 8 * componentCount(shape) + session.threshold * shape.keyWidth;
+  return (vectors * count + single) * (group.treeLength + group.ring.leafWidth + 16);
 }
 
 export function writeTree(files: ProofFiles, name: string, tree: Tree): void {
@@ -31,8 +45,7 @@ export function writeTree(files: ProofFiles, name: string, tree: Tree): void {
 
 /** A text file without a newline at its end. */
 export function readText(files: ProofFiles, name: string, pattern: RegExp): string {
-  const bytes = files.read(name);
-  const text = bytes.length <= 2048 ? Buffer.from(bytes).toString('latin1') : '';
+  const text = Buffer.from(files.read(name, 2048)).toString('latin1');
   if (!pattern.test(text) || text.endsWith('\n')) {
     throw new Refusal('text-file-malformed', `${name} does not hold what it should, to the octet`);
   }
@@ -49,7 +62,7 @@ export function writeText(files: ProofFiles, name: string, text: string | number
 }
 
 export function readKeyFile(session: MixSession, files: ProofFiles): PublicKey {
-  return readTree(files, fileNames.publicKey, (reader) =>
+  return readTree(files, fileNames.publicKey, roomFor(session, 0, 0), (reader) =>
     readPublicKey(session.codec, reader, fileNames.publicKey),
   );
 }
@@ -59,7 +72,7 @@ export function writeKeyFile(session: MixSession, files: ProofFiles, key: Public
 }
 
 export function readPolynomialFile(session: MixSession, files: ProofFiles): PolynomialInExponent {
-  return readTree(files, fileNames.polynomial, (reader) =>
+  return readTree(files, fileNames.polynomial, roomFor(session, 0, 0), (reader) =>
     readPolynomial(session.codec, reader, session.threshold, fileNames.polynomial),
   );
 }
@@ -74,7 +87,9 @@ export function writePolynomialFile(
 
 /** A list over C; its length must be `count` if given. */
 export function readList(session: MixSession, files: ProofFiles, name: string, count?: number): Ciphertexts {
-  return readTree(files, name, (reader) => {
+  const components = 2 * componentCount(session.shape);
+  const limit = count === undefined ? maximalFileLength : roomFor(session, components, count);
+  return readTree(files, name, limit, (reader) => {
     try {
       return readCiphertexts(session.codec, reader, name, count);
     } catch (error) {
@@ -91,13 +106,16 @@ export function writeList(session: MixSession, files: ProofFiles, name: string, 
 }
 
 export function readPlaintextsFile(session: MixSession, files: ProofFiles, count: number): Elements[] {
-  return readTree(files, fileNames.plaintexts, (reader) =>
+  const limit = roomFor(session, componentCount(session.shape), count);
+  return readTree(files, fileNames.plaintexts, limit, (reader) =>
     session.codec.readPlaintexts(reader, fileNames.plaintexts, count),
   );
 }
 
 export function readElements(session: MixSession, files: ProofFiles, name: string, count: number): Elements {
-  return readTree(files, name, (reader) => readElementArray(session.group, reader, name, count));
+  return readTree(files, name, roomFor(session, 1, count), (reader) =>
+    readElementArray(session.group, reader, name, count),
+  );
 }
 
 export function writeElements(session: MixSession, files: ProofFiles, name: string, v: Elements): void {
@@ -105,7 +123,7 @@ export function writeElements(session: MixSession, files: ProofFiles, name: stri
 }
 
 export function readBooleans(files: ProofFiles, name: string, count: number): boolean[] {
-  return readTree(files, name, (reader) => reader.booleans(count));
+  return readTree(files, name, count + 64, (reader) => reader.booleans(count));
 }
 
 export function writeBooleans(files: ProofFiles, name: string, values: readonly boolean[]): void {

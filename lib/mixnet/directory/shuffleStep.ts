@@ -23,7 +23,7 @@ import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
 import { fileNames } from './fileNames.ts';
 import type { ProofFiles } from './proofFiles.ts';
-import { readElements, readList, readTree, writeElements, writeList, writeTree } from './records.ts';
+import { readElements, readList, readTree, roomFor, writeElements, writeList, writeTree } from './records.ts';
 
 /** Called between the long parts, with what comes next and how much is done, 0 to 1. */
 export type Progress = (step: string, done: number) => void;
@@ -101,10 +101,10 @@ export function shuffleClaims(
   const count = lists.input.length;
   const u = readElements(session, files, fileNames.permutationCommitment(party), count);
   const commitmentName = fileNames.shuffleCommitment(party);
-  const commitment = readTree(files, commitmentName, (reader) =>
+  const commitment = readTree(files, commitmentName, roomFor(session, 2, count), (reader) =>
     readShuffleCommitment(session, reader, commitmentName, count, true),
   );
-  const reply = readTree(files, fileNames.shuffleReply(party), (reader) =>
+  const reply = readTree(files, fileNames.shuffleReply(party), roomFor(session, 2, count), (reader) =>
     readShuffleReply(session, reader, count, true),
   );
   return [

@@ -17,7 +17,14 @@ import {
 } from '../directory/fileNames.ts';
 import { precomputedClaims } from '../directory/precomputedStep.ts';
 import type { ProofFiles } from '../directory/proofFiles.ts';
-import { readKeyFile, readList, readNumber, readPolynomialFile, readText } from '../directory/records.ts';
+import {
+  readKeyFile,
+  readList,
+  readNumber,
+  readPolynomialFile,
+  readText,
+  roomFor,
+} from '../directory/records.ts';
 import { shuffleClaims } from '../directory/shuffleStep.ts';
 import {
   type Ciphertexts,
@@ -207,7 +214,10 @@ function readKeys(
   expect: Expectations,
 ): { key: PublicKey; polynomial: PolynomialInExponent | undefined } {
   const key = readKeyFile(session, files);
-  if (expect.publicKey !== undefined && !equalOctets(files.read(fileNames.publicKey), expect.publicKey)) {
+  if (
+    expect.publicKey !== undefined &&
+    !equalOctets(files.read(fileNames.publicKey, roomFor(session, 0, 0)), expect.publicKey)
+  ) {
     throw new Refusal('public-key-mismatch', 'the public key is not the expected one');
   }
   if (!files.has(fileNames.polynomial)) return { key, polynomial: undefined };
@@ -283,8 +293,8 @@ function verifyShuffles(chain: ShuffleChain, input: Ciphertexts): Ciphertexts {
 function generators({ session, files, precomputed }: ShuffleChain, length: number): Elements {
   if (!precomputed) return session.independentGenerators(length);
   const places = readNumber(files, fileNames.maxciph);
-  const { length: octets } = files.read(fileNames.keepList(shufflersOf(files.list())[0]!));
-  if (places < length || octets !== places + 5) {
+  const octets = shufflersOf(files.list()).map((party) => files.size(fileNames.keepList(party)));
+  if (places < length || octets.some((size) => size !== places + 5)) {
     throw new Refusal('maxciph-invalid', `maxciph ${places} does not fit the list or the keep lists`);
   }
   return session.independentGenerators(places);
