@@ -4,13 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { niUri, parseDigest, parseNiUri } from '../../tasks/election/hash.ts';
-import { extractTarball } from '../../tasks/election/tar-extract.ts';
-import { ArchiveRefused } from '../../tasks/election/tar-format.ts';
 import { type TallyStep, type TallyVerification, verifyTally } from '../../tasks/tally/verification.ts';
 import { Refusal } from '../mixnet/refusal.ts';
 import { MixnetWorker } from '../mixnet/worker/client.ts';
@@ -24,7 +21,9 @@ interface VerifyOptions extends GlobalOptions {
   hash?: string;
 }
 
-export interface Verified extends TallyVerification {
+export interface Verified extends Omit<TallyVerification, 'authorities'> {
+  /** Who made the keys, where the archive shows it. */
+  readonly authorities?: TallyVerification['authorities'];
   readonly kind: 'tally' | 'proof directory';
   readonly path: string;
   /** Of an archive: `ni:///sha-256;…`. */
@@ -63,6 +62,14 @@ function conclude(verified: Verified, terminal: Terminal): void {
   terminal.out('');
   if (verified.results !== null) printResults(verified.results, terminal);
   if (verified.hash !== undefined) terminal.out(`Hash of the archive: ${verified.hash}`);
+  if (verified.authorities) {
+    terminal.out(
+      'The keys were made by these authorities; compare their certificates with those that you know:',
+    );
+    for (const { name, url, fingerprint } of verified.authorities) {
+      terminal.out(harmless(`  ${name}, ${url}\n    ${fingerprint}`));
+    }
+  }
   terminal.out(
     verified.ok
       ? terminal.paint('green', `VALID: this ${verified.kind} is what it claims to be.`)
@@ -99,53 +106,24 @@ async function verifyArchive(
   mixnet: MixnetWorker,
   onStep: (step: TallyStep) => void,
 ): Promise<Verified> {
+  if (!(await isGzip(path))) throw new UsageError(`${path} is neither a tally.tar.gz nor a folder`);
   const sha256 = await digest(path);
   const hash = niUri(sha256);
-  const wanted = expected === undefined ? undefined : (parseNiUri(expected) ?? parseDigest(expected));
-  if (expected !== undefined && wanted === undefined) {
+  if (expected === undefined)
+    return { kind: 'tally', path, hash, ...(await verifyTally(path, { mixnet, onStep })) };
+  const wanted = parseNiUri(expected) ?? parseDigest(expected);
+  if (wanted === undefined) {
     throw new UsageError('--hash must be ni:///sha-256;… or URL-safe base64 of 32 bytes');
   }
-  const folder = await mkdtemp(join(tmpdir(), 'conclave-verify-'));
-  const steps: TallyStep[] = [];
-  const note = (step: TallyStep): void => {
-    steps.push(step);
-    onStep(step);
-  };
-  const invalid = (): Verified => ({
-    kind: 'tally',
-    path,
-    hash,
-    ok: false,
-    steps,
-    sessions: [],
-    results: null,
-  });
-  try {
-    if (wanted !== undefined) {
-      const ok = sha256.equals(wanted);
-      note({
-        id: 'hash',
-        title: 'The archive is the announced one',
-        ok,
-        ...(ok ? {} : { detail: `it has the hash ${hash}` }),
-      });
-      if (!ok) return invalid();
-    }
-    const unpacked = join(folder, 'tally');
-    try {
-      await extractTarball(path, unpacked);
-      note({ id: 'archive', title: 'The archive is whole, and unpacks into its own folder', ok: true });
-    } catch (thrown) {
-      if (!(thrown instanceof ArchiveRefused)) throw thrown;
-      if (!(await isGzip(path))) throw new UsageError(`${path} is neither a tally.tar.gz nor a folder`);
-      note({ id: 'archive', title: 'The archive is whole', ok: false, detail: thrown.message });
-      return invalid();
-    }
-    const verification = await verifyTally(unpacked, { mixnet, onStep });
-    return { kind: 'tally', path, hash, ...verification, steps: [...steps, ...verification.steps] };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  const ok = sha256.equals(wanted);
+  const detail = ok ? {} : { detail: `it has the hash ${hash}` };
+  const step = { id: 'announced', title: 'The archive is the one with the given hash', ok, ...detail };
+  onStep(step);
+  if (!ok) {
+    return { kind: 'tally', path, hash, ok, steps: [step], sessions: [], results: null };
   }
+  const verification = await verifyTally(path, { mixnet, onStep });
+  return { kind: 'tally', path, hash, ...verification, steps: [step, ...verification.steps] };
 }
 
 async function verifyDirectory(
