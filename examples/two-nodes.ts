@@ -3,7 +3,7 @@
  * know each other. On machines of their own, each would be made with `conclave init`, and each would add the file of the
  * other with `conclave peers add`.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +38,8 @@ export async function twoNodes(
   { databases }: Options = {},
 ): Promise<TwoNodes> {
   const folder = await mkdtemp(join(tmpdir(), 'conclave-example-'));
+  // Where root runs this, the databases belong to another account, which must be able to reach them.
+  await chmod(folder, 0o755);
   const running: RunningNode[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(running.map((node) => node.stop()));

@@ -168,18 +168,15 @@ describe('conclave demo, and verify', function () {
       [LAUNCHER, 'demo', '--json', '--folder', at, '--authorities', '2'],
       { stdio: 'ignore' },
     );
-    const pids = await until('both databases run', async () => {
-      const files = ['auth1', 'auth2'].map((name) =>
-        readFile(join(at, name, 'database/data/postmaster.pid'), 'utf8'),
-      );
-      return await Promise.all(files).then(
-        (texts) => texts.map((text) => Number(text.split('\n')[0])),
-        () => undefined,
-      );
-    });
-    child.kill('SIGINT');
-    const [code] = await once(child, 'exit');
-    expect(code).to.equal(1);
+    const exit = once(child, 'exit');
+    let pids: number[];
+    try {
+      pids = await until('both databases run', () => serversBelow(at));
+    } finally {
+      child.kill('SIGINT');
+      await exit;
+    }
+    expect(child.exitCode).to.equal(1);
     await until('the databases have stopped', () => pids.every((pid) => !isAlive(pid)));
   });
 
@@ -194,6 +191,17 @@ describe('conclave demo, and verify', function () {
     return await command('verify', copy);
   }
 });
+
+/** Process ids of both authorities' database servers, as soon as they run. */
+async function serversBelow(folder: string): Promise<number[] | undefined> {
+  const files = ['auth1', 'auth2'].map((name) => join(folder, name, 'database/data/postmaster.pid'));
+  try {
+    const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+    return texts.map((text) => Number(text.split('\n')[0]));
+  } catch {
+    return undefined;
+  }
+}
 
 function isAlive(pid: number): boolean {
   try {
