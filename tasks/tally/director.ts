@@ -112,7 +112,13 @@ async function tallyElection(
   const election = await demandElection(services, request.election_id);
   const authorities = await authoritiesOf(services.db, election.key);
   const data = { request, request_hash, tally_id: task.id } as unknown as Json;
-  const reviews = toEach(authorities, PERFORMER_QUEUE, 'review_tally', () => data);
+  // With a threshold of one nobody else is needed: the others have some time, not all of it.
+  const patience = ctx.now.getTime() + services.settings.tallyWaitSeconds * 1000;
+  const reviews = toEach(authorities, PERFORMER_QUEUE, 'review_tally', () => data).map((review, index) =>
+    election.threshold > 1 || index === election.position - 1
+      ? review
+      : { ...review, expirationDate: new Date(patience) },
+  );
   const mix = { election_id: request.election_id, tally_id: task.id };
   ctx.add(
     reviewsOf(services, election, authorities, reviews),
