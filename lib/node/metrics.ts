@@ -1,5 +1,5 @@
 /**
- * The node's metrics for Prometheus (D54). Names and labels are a contract, listed in docs; what is counted in the
+ * The metrics of a node for Prometheus (D54). Names and labels are a contract with dashboards; what is counted in the
  * database is asked for when a scrape comes, and at most every few seconds.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
