@@ -73,6 +73,11 @@ export class KernelPool implements Executor {
     this.#wait();
   }
 
+  /** By its owner, or because a thread failed. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   run(job: KernelJob): void {
     if (this.#closed) throw new Error('the kernel pool is closed');
     const units = kernelUnitCount(job);

@@ -4,6 +4,7 @@
  * A call that is aborted ends its thread, since arithmetic cannot be interrupted otherwise; a thread that dies rejects
  * the call it was running. In both cases the next call gets a new thread.
  */
+import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { Refusal } from '../refusal.ts';
 import type { OperationName, ParametersOf, Request, Response, ResultOf } from './messages.ts';
@@ -44,13 +45,13 @@ export class MixnetWorker {
 
   /**
    * `threads`: how many operations run at once, by default one. `kernelThreads`: how many threads share the curve
-   * arithmetic of one operation, by default one.
+   * arithmetic of one operation, by default as many as the machine runs at a time; they start with the first large job.
    */
   constructor(
     options: { readonly threads?: number; readonly kernelThreads?: number; readonly entry?: URL } = {},
   ) {
     this.#size = options.threads ?? 1;
-    this.#kernelThreads = options.kernelThreads ?? 1;
+    this.#kernelThreads = options.kernelThreads ?? availableParallelism();
     this.#entry = options.entry ?? new URL('./thread.ts', import.meta.url);
   }
 

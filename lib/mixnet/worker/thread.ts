@@ -1,7 +1,7 @@
 /** Entry of a worker thread: runs one operation after the other and reports its outcome. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { useExecutor } from '../groups/registry.ts';
-import { KernelPool } from '../kernel/kernelPool.ts';
+import { LazyPool } from '../kernel/lazyPool.ts';
 import { Refusal } from '../refusal.ts';
 import { keyOperations } from './keyOperations.ts';
 import type { Request, Response } from './messages.ts';
@@ -11,7 +11,7 @@ const port = parentPort;
 if (port === null) throw new Error('this module is the entry of a worker thread');
 
 const { kernelThreads } = workerData as { kernelThreads: number };
-if (kernelThreads > 1) useExecutor(new KernelPool({ threads: kernelThreads }));
+if (kernelThreads > 1) useExecutor(new LazyPool(kernelThreads));
 
 type Handler = (parameters: never, progress: (step: string, done: number) => void) => unknown;
 const handlers: Readonly<Record<string, Handler>> = { ...keyOperations, ...mixOperations };
