@@ -77,6 +77,7 @@ export const refusalReasons = [
   'joint-key-degenerate',
   'secret-state-invalid',
   'second-challenge-refused',
+  'precomputation-used',
   'too-few-decryptors',
 ] as const;
 

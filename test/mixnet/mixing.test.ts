@@ -7,7 +7,13 @@ import {
   writeFactors,
 } from '../../lib/mixnet/directory/decryptionStep.ts';
 import { fileNames } from '../../lib/mixnet/directory/fileNames.ts';
-import { precompute, shufflePrecomputed } from '../../lib/mixnet/directory/precomputedStep.ts';
+import {
+  commitmentHash,
+  precompute,
+  shufflePrecomputed,
+  verifyPrecomputation,
+  verifyPrecomputedShuffle,
+} from '../../lib/mixnet/directory/precomputedStep.ts';
 import { readList } from '../../lib/mixnet/directory/records.ts';
 import { beginSession, finishShuffling } from '../../lib/mixnet/directory/sessionStart.ts';
 import { shuffleList } from '../../lib/mixnet/directory/shuffleStep.ts';
@@ -112,6 +118,38 @@ const cases: Case[] = [
     info: oddParameters,
   },
   {
+    title: 'no statistical slack, longer challenges and batching',
+    group: 'P-256',
+    parties: 2,
+    threshold: 2,
+    count: 4,
+    shufflers: [1, 2],
+    active: [1, 2],
+    info: { statdist: 0, vbitlenro: 512, ebitlenro: 1024, prg: 'SHA-512' },
+  },
+  {
+    title: 'most statistical slack',
+    group: 'P-256',
+    parties: 1,
+    threshold: 1,
+    count: 3,
+    shufflers: [1],
+    active: [1],
+    info: { statdist: 255, rohash: 'SHA-384' },
+  },
+  {
+    title: 'a multiplicative group, wide, with odd parameters',
+    group: 'modp-2048',
+    parties: 2,
+    threshold: 1,
+    count: 2,
+    width: 2,
+    keyWidth: 2,
+    shufflers: [1, 2],
+    active: [1, 2],
+    info: oddParameters,
+  },
+  {
     title: 'decryption only',
     group: 'P-256',
     parties: 3,
@@ -192,23 +230,44 @@ describe('Mixing', () => {
     expect(verifyProofDirectory(files, info).ok).to.equal(false);
   });
 
-  it('given a precomputed permutation, when fewer ciphertexts come, then the verifier accepts the shuffles', () => {
-    for (const width of [1, 2]) {
-      const { info, session } = makeSession('P-256', 2, 2, { width });
+  for (const [what, group, shape, count, places] of [
+    ['one component', 'P-256', {}, 4, 7],
+    ['as many places as ciphertexts', 'P-256', {}, 3, 3],
+    ['width two', 'P-256', { width: 2 }, 4, 7],
+    ['key width two and width two', 'P-256', { width: 2, keyWidth: 2 }, 2, 5],
+    ['odd parameters and other hash functions', 'P-256', { info: oddParameters }, 4, 7],
+    ['a multiplicative group and odd parameters', 'modp-2048', { info: oddParameters }, 2, 3],
+  ] as const) {
+    it(`given a precomputed permutation (${what}), when ciphertexts come, then the verifier accepts the shuffles`, () => {
+      const { info, session } = makeSession(group, 2, 2, shape);
       const { polynomial, shares } = trustedKey(session);
-      const { plaintexts, list } = makeCiphertexts(session, polynomial, 4);
+      const { plaintexts, list } = makeCiphertexts(session, polynomial, count);
       const key = jointKey(polynomial);
       const files = newFiles();
-      const secrets = [1, 2].map((party) => precompute(session, files, party, 7));
+      const secrets = [1, 2].map((party) => {
+        let witness = new Uint8Array(0);
+        precompute(session, files, party, places, (secret) => {
+          expect(files.has(fileNames.permutationCommitment(party)), 'written before the secret').to.equal(
+            false,
+          );
+          witness = secret.slice();
+        });
+        verifyPrecomputation(session, files, party);
+        return witness;
+      });
       beginSession(session, files, { type: 'mixing', key, polynomial, list });
-      shufflePrecomputed(session, files, { key, party: 1, from: 0, secret: secrets[0]! });
-      shufflePrecomputed(session, files, { key, party: 2, from: 1, secret: secrets[1]! });
+      for (const party of [1, 2]) {
+        const step = { key, party, from: party - 1 };
+        shufflePrecomputed(session, files, { ...step, secret: secrets[party - 1]! });
+        verifyPrecomputedShuffle(session, files, step);
+        verifyPrecomputedShuffle(session, files, step, commitmentHash(files, party));
+      }
       const decrypted = decryptAll(session, files, shares, 2, [1, 2]);
       expect(messagesOf(session, decrypted)).to.deep.equal(messagesOf(session, plaintexts));
       const result = verifyProofDirectory(files, info);
       expect(result.steps.filter((step) => !step.ok)).to.deep.equal([]);
-    }
-  });
+    });
+  }
 
   it('given an empty list, when a session is begun, then it is refused', () => {
     const { session } = makeSession('P-256', 1, 1);

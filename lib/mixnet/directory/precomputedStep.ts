@@ -10,7 +10,8 @@ import { leaf, node, serialise } from '../byteTree/tree.ts';
 import { type Ciphertexts, gatherCiphertexts, type PublicKey, reencrypt } from '../elgamal/ciphertexts.ts';
 import { componentCount } from '../elgamal/shape.ts';
 import type { Elements, Scalars } from '../groups/vectors.ts';
-import { concatenate, uint32 } from '../octets.ts';
+import { hashOctets } from '../hashing/randomOracle.ts';
+import { hex } from '../octets.ts';
 import {
   consistencyCommitmentTree,
   consistencyEquations,
@@ -22,7 +23,7 @@ import {
   shrinkCommitment,
   shrinkWitness,
 } from '../proofs/consistentShuffle.ts';
-import type { Claim } from '../proofs/equations.ts';
+import { type Claim, establish } from '../proofs/equations.ts';
 import type { Observer } from '../proofs/observer.ts';
 import { randomPermutation } from '../proofs/permutation.ts';
 import {
@@ -43,6 +44,7 @@ import {
   readBooleans,
   readElements,
   readList,
+  readNumber,
   readTree,
   roomFor,
   writeBooleans,
@@ -53,21 +55,40 @@ import {
 } from './records.ts';
 import { listName } from './shuffleStep.ts';
 
-/** Commits to a permutation of `count` places and proves it. Returns the secret witness, to be stored first. */
-export function precompute(session: MixSession, files: ProofFiles, party: number, count: number): Uint8Array {
+/**
+ * Commits to a permutation of `count` places and proves it. The secret witness goes to `store`, which must have put it on
+ * disk when it returns, before any file of the proof is written.
+ */
+export function precompute(
+  session: MixSession,
+  files: ProofFiles,
+  party: number,
+  count: number,
+  store: (secret: Uint8Array) => void,
+): void {
+  if (count < 1 || count > largestPrecomputation) {
+    throw new Refusal('maxciph-invalid', `${count} places; 1 to ${largestPrecomputation} are possible`);
+  }
   const { group } = session;
   const h = session.independentGenerators(count);
   const pi = randomPermutation(count);
   const r = group.ring.random(count);
   const u = commitToPermutation(session, h, pi, r);
   const { commitment, reply } = proveShuffle(session, { h, u }, { pi, r });
+  store(writeWitness(session, pi, r));
   writeText(files, fileNames.maxciph, count);
   writeElements(session, files, fileNames.permutationCommitment(party), u);
   writeTree(files, fileNames.commitmentProofCommitment(party), shuffleCommitmentTree(session, commitment));
   writeTree(files, fileNames.commitmentProofReply(party), shuffleReplyTree(session, reply));
-  return serialise(
-    node(leaf(concatenate(...Array.from(pi, (place) => uint32(place)))), group.ring.arrayTree(r)),
-  );
+}
+
+function writeWitness(session: MixSession, pi: Uint32Array, r: Scalars): Uint8Array {
+  const places = new Uint8Array(4 * pi.length);
+  const view = new DataView(places.buffer);
+  pi.forEach((place, i) => {
+    view.setUint32(4 * i, place);
+  });
+  return serialise(node(leaf(places), session.group.ring.arrayTree(r)));
 }
 
 function readWitness(session: MixSession, secret: Uint8Array): { pi: Uint32Array; r: Scalars } {
@@ -79,6 +100,9 @@ function readWitness(session: MixSession, secret: Uint8Array): { pi: Uint32Array
     return { pi, r: session.group.ring.readArray(reader, pi.length) };
   });
 }
+
+/** As many as protInfo.xml can name. */
+const largestPrecomputation = 100_000_000;
 
 export interface PrecomputedParameters {
   readonly key: PublicKey;
@@ -115,6 +139,42 @@ export function shufflePrecomputed(
   return output;
 }
 
+/** Verifies the permutation commitment of `party` and its proof: what can be done before any ballot is known. */
+export function verifyPrecomputation(session: MixSession, files: ProofFiles, party: number): void {
+  const h = session.independentGenerators(readNumber(files, fileNames.maxciph));
+  establish(session.group, precomputationClaim(session, files, party, h).claim);
+}
+
+/**
+ * Verifies the shuffle of `party` from the list of `from`. The proof of the commitment is verified as well, unless the
+ * caller says that the commitment with this hash passed `verifyPrecomputation`.
+ */
+export function verifyPrecomputedShuffle(
+  session: MixSession,
+  files: ProofFiles,
+  { key, party, from }: Pick<PrecomputedParameters, 'key' | 'party' | 'from'>,
+  provenCommitment?: string,
+): void {
+  const input = readList(session, files, listName(from));
+  const output = readList(session, files, fileNames.output(party), input.length);
+  const h = session.independentGenerators(readNumber(files, fileNames.maxciph));
+  const lists = { key, input, output };
+  const proven = provenCommitment !== undefined && commitmentHash(files, party) === provenCommitment;
+  const claims = proven
+    ? [consistencyClaim(session, files, party, readCommitmentOf(session, files, party, h), lists, h)]
+    : precomputedClaims(session, files, party, lists, h);
+  for (const claim of claims) establish(session.group, claim);
+}
+
+/** SHA-256 of the file with the commitment of `party`, in hex. */
+export function commitmentHash(files: ProofFiles, party: number): string {
+  return hex(hashOctets('SHA-256', files.read(fileNames.permutationCommitment(party))));
+}
+
+function readCommitmentOf(session: MixSession, files: ProofFiles, party: number, h: Elements): Elements {
+  return readElements(session, files, fileNames.permutationCommitment(party), h.length);
+}
+
 /** Reads the commitment's proof and that of the consistent shuffle. `h` has `maxciph` generators. */
 export function precomputedClaims(
   session: MixSession,
@@ -125,6 +185,19 @@ export function precomputedClaims(
   observe?: Observer,
 ): Claim[] {
   const { u, claim } = precomputationClaim(session, files, party, h, observe);
+  return [claim, consistencyClaim(session, files, party, u, lists, h, observe)];
+}
+
+/** The claim that the lists were shuffled by the permutation that `u` commits to. */
+function consistencyClaim(
+  session: MixSession,
+  files: ProofFiles,
+  party: number,
+  u: Elements,
+  lists: ShuffledLists,
+  h: Elements,
+  observe?: Observer,
+): Claim {
   const count = lists.input.length;
   const keep = readBooleans(files, fileNames.keepList(party), h.length);
   const statement = { ...shrinkCommitment(h, u, keep, count), lists };
@@ -135,7 +208,7 @@ export function precomputedClaims(
   const reply = readTree(files, fileNames.consistencyReply(party), roomFor(session, 1, count), (reader) =>
     readConsistencyReply(session, reader, count),
   );
-  const consistent: Claim = {
+  return {
     equations: consistencyEquations(session, statement, commitment, reply, observe),
     refusal: (failing) =>
       new Refusal(
@@ -143,7 +216,6 @@ export function precomputedClaims(
         `the consistent shuffle of party ${party} does not hold (equation ${failing.join(', ')})`,
       ),
   };
-  return [claim, consistent];
 }
 
 /** The permutation commitment, and the claim of its proof. */
@@ -154,7 +226,7 @@ export function precomputationClaim(
   h: Elements,
   observe?: Observer,
 ): { u: Elements; claim: Claim } {
-  const u = readElements(session, files, fileNames.permutationCommitment(party), h.length);
+  const u = readCommitmentOf(session, files, party, h);
   const name = fileNames.commitmentProofCommitment(party);
   const commitment = readTree(files, name, roomFor(session, 2, h.length), (reader) =>
     readShuffleCommitment(session, reader, name, h.length, false),

@@ -2,8 +2,9 @@
 import type { RefusalReason } from '../refusal.ts';
 import type { keyOperations } from './keyOperations.ts';
 import type { mixOperations } from './mixOperations.ts';
+import type { precomputationOperations } from './precomputation.ts';
 
-export type Operations = typeof keyOperations & typeof mixOperations;
+export type Operations = typeof keyOperations & typeof mixOperations & typeof precomputationOperations;
 export type OperationName = keyof Operations;
 export type ParametersOf<Name extends OperationName> = Parameters<Operations[Name]>[0];
 export type ResultOf<Name extends OperationName> = ReturnType<Operations[Name]>;

@@ -1,5 +1,5 @@
 /** What the operations of a worker take: plain data that crosses between threads, made into the mix-net's objects. */
-import { readFileSync } from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import type { BallotSession } from '../ballots/ballot.ts';
 import { readWhole } from '../byteTree/reader.ts';
 import { DirectoryProofFiles, type ProofFiles } from '../directory/proofFiles.ts';
@@ -88,6 +88,23 @@ export function polynomialFrom(session: MixSession, octets: string): PolynomialI
   return readWhole(bytes, 'polynomial', (reader) =>
     readPolynomial(session.codec, reader, session.threshold, 'polynomial'),
   );
+}
+
+/** A new file of mode 0600, on disk and whole when this returns; an error if there is one already. */
+export function createSecretFile(path: string, octets: Uint8Array): void {
+  const partial = `${path}.partial`;
+  const file = openSync(partial, 'w', 0o600);
+  try {
+    for (let at = 0; at < octets.length; ) at += writeSync(file, octets, at, octets.length - at);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  try {
+    linkSync(partial, path);
+  } finally {
+    rmSync(partial);
+  }
 }
 
 export const readOctets = (path: string): Uint8Array => new Uint8Array(readFileSync(path));

@@ -6,6 +6,7 @@ import { Refusal } from '../refusal.ts';
 import { keyOperations } from './keyOperations.ts';
 import type { Request, Response } from './messages.ts';
 import { mixOperations } from './mixOperations.ts';
+import { precomputationOperations } from './precomputation.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('this module is the entry of a worker thread');
@@ -14,7 +15,11 @@ const { kernelThreads } = workerData as { kernelThreads: number };
 if (kernelThreads > 1) useExecutor(new LazyPool(kernelThreads));
 
 type Handler = (parameters: never, progress: (step: string, done: number) => void) => unknown;
-const handlers: Readonly<Record<string, Handler>> = { ...keyOperations, ...mixOperations };
+const handlers: Readonly<Record<string, Handler>> = {
+  ...keyOperations,
+  ...mixOperations,
+  ...precomputationOperations,
+};
 
 const answer = (response: Response): void => port.postMessage(response);
 
