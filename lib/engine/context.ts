@@ -208,7 +208,7 @@ export function createContext(parts: ContextParts): CreatedContext {
 }
 
 /** A database that is away is not the handler's failure (D10). */
-async function database<T>(store: EngineStore, work: () => Promise<T>): Promise<T> {
+export async function database<T>(store: EngineStore, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (thrown) {

@@ -5,7 +5,7 @@
 import { ConclaveError, reasonOf } from '../errors.ts';
 import type { Chance } from './chance.ts';
 import type { ContextParts, TaskView } from './context.ts';
-import { createContext, type HandlerContext, type Requests, viewOf } from './context.ts';
+import { createContext, database, type HandlerContext, type Requests, viewOf } from './context.ts';
 import { type DefinedContainer, type DefinedTask, failureOf, type Registry } from './definitions.ts';
 import type { Event } from './events.ts';
 import type { Json, Task } from './model.ts';
@@ -71,7 +71,7 @@ async function checkEdited(inputs: Requests['inputs'], { task, store }: Executio
   const edited = Object.entries(inputs);
   if (edited.length === 0) return;
   const container = task.job === 'pre_execute' ? task.id : (task.parentId ?? task.id);
-  const children = new Set((await store.childrenOf(container)).map(({ id }) => id));
+  const children = new Set((await database(store, () => store.childrenOf(container))).map(({ id }) => id));
   for (const [id, input] of edited) {
     if (!children.has(id)) throw new TypeError(`setInput: ${id} is not a child of this synchronized task`);
     if (!isJson(input)) throw new TypeError('the input of a task must be JSON');
@@ -164,7 +164,7 @@ function parseInput(task: Task, { definition }: DefinedTask): unknown {
 /** Steps for a parent that takes none must not get lost without a word. */
 async function checkParent(nodes: Requests['parentNodes'], { task, store }: ExecutionParts): Promise<void> {
   if (nodes.length === 0) return;
-  const parent = await store.task(task.parentId!);
+  const parent = await database(store, () => store.task(task.parentId!));
   if (parent?.type === 'synchronized')
     throw new ConclaveError('invalid_tree', { reason: 'a synchronized task takes no further subtasks' });
 }
