@@ -90,10 +90,16 @@ export function taskRecord(task: Task): Record<string, unknown> {
   };
 }
 
-/** What an operator decides about: the tree line, the label, the text (FQ-C7). */
+/** What an operator decides about: the tree line, the label, the text (FQ-C7), and all of it (D33). */
 export function externalText(task: Task): string {
-  const text = task.infoText ?? JSON.stringify(task.input, null, 4);
+  const text = wholeDescription(task) ?? task.infoText ?? JSON.stringify(task.input, null, 4);
   return [`* ${taskLine(task)}`, `label: ${task.label ?? ''}`, 'info_text:', text].join('\n');
+}
+
+/** A task's info has little room (FQ-P3): a longer description is in its data. */
+function wholeDescription({ input }: Task): string | undefined {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return undefined;
+  return typeof input.description === 'string' ? input.description : undefined;
 }
 
 /** A message under the original's names (FQ-T11), and what ours has beside it. */

@@ -116,6 +116,14 @@ describe("the original's commands (FQ-C1…C14)", function () {
     expect(notes).to.contain('--finish');
   });
 
+  it('--show-external: given a description longer than the info, when it is shown, then all of it is (D33)', async () => {
+    const description = `* Title: ${'x'.repeat(5000)}\n* Request hash: abc`;
+    const info = description.slice(0, 2000);
+    const id = await node.engine.create(external({ label: 'approve_election', info, data: { description } }));
+    expect((await conclave('--show-external', id)).out).to.contain(`info_text:\n${description}\n`);
+    await node.engine.finishExternal(id, null);
+  });
+
   it('--show-task: given a task, when it is shown, then JSON with the names of the original', async () => {
     const { out } = await conclave('--show-task', decision);
     expect(out).to.contain('\n    "task_type": "external"');
