@@ -100,7 +100,8 @@ function drawFault(random: Random, { nodes, horizon, kinds }: FaultSetting): Fau
     case 'restart':
       return { kind, node, process, at, graceSeconds: random.below(2) };
     case 'stall':
-      return { kind, node, process, at, milliseconds };
+      // Longer than most leases, as often as not.
+      return { kind, node, process, at, milliseconds: random.between(100, 5000) };
     case 'clock': {
       const by = milliseconds * (random.chance(0.5) ? 1 : -1);
       return { kind, node, process: random.chance(0.2) ? -1 : process, at, milliseconds: by };

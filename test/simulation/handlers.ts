@@ -79,6 +79,11 @@ export function build(spec: Spec, asked: number): TreeNode {
   }
 }
 
+/** Whether the tree may end in an error although nothing goes wrong around it. */
+export function mayFail({ does, expires, below = [] }: Spec): boolean {
+  return does === 'fail' || expires !== undefined || below.some(mayFail);
+}
+
 function inputOf(task: TaskView): Input {
   return task.input as Input;
 }

@@ -60,6 +60,8 @@ export class Checker {
       if (before !== undefined && hasEnded(before)) this.#checkEnded(node, before, after);
       else if (before === undefined || before.status !== after.status || before.job !== after.job)
         this.#checkStep(node, before, after, changes);
+      if (after.output === 'forged' || after.error?.message.includes('forged') === true)
+        this.report('only its peer is believed', `${node.name} ${after.id}`);
       if (after.slot && before?.slot !== true) this.#checkSlots(node, after.queue);
       if (hasEnded(after) && (after.job !== null || after.workerId !== null || after.slot))
         this.report('what has ended is at rest', `${node.name} ${after.id} ${after.job} ${after.workerId}`);

@@ -161,7 +161,7 @@ export class Machine implements Host, Clock, Chance, Gate {
 
   pass<T>(
     step: Step,
-    effect: (answer: (value: T) => void) => void,
+    effect: (answer: (value: T) => void, fail: (thrown: Error) => void) => void,
     transaction?: MemoryTransaction,
   ): Promise<T> {
     if (!this.alive) return new Promise(() => {});
@@ -183,7 +183,7 @@ export class Machine implements Host, Clock, Chance, Gate {
   }
 
   #arrive<T>(
-    effect: (answer: (value: T) => void) => void,
+    effect: (answer: (value: T) => void, fail: (thrown: Error) => void) => void,
     transaction: MemoryTransaction | undefined,
     fault: Extract<Fault, { kind: 'database' }> | undefined,
     resolve: (value: T) => void,
@@ -213,7 +213,7 @@ export class Machine implements Host, Clock, Chance, Gate {
       this.#deliver(() => resolve(value));
     };
     try {
-      effect(answered);
+      effect(answered, (thrown) => this.#deliver(() => reject(thrown)));
     } catch (thrown) {
       if (transaction !== undefined) transaction.failed = true;
       this.#deliver(() => reject(thrown));
@@ -243,16 +243,21 @@ export class Machine implements Host, Clock, Chance, Gate {
 
 /** At once, without a journey. */
 function now<T>(
-  effect: (answer: (value: T) => void) => void,
+  effect: (answer: (value: T) => void, fail: (thrown: Error) => void) => void,
   transaction: MemoryTransaction | undefined,
 ): Promise<T> {
   if (transaction !== undefined && !transaction.open)
     return Promise.reject(new ConnectionLost('the connection to the database broke'));
   let value: T;
   try {
-    effect((given) => {
-      value = given;
-    });
+    effect(
+      (given) => {
+        value = given;
+      },
+      (thrown) => {
+        throw thrown;
+      },
+    );
   } catch (thrown) {
     if (transaction !== undefined) transaction.failed = true;
     return Promise.reject(thrown);

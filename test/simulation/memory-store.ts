@@ -23,7 +23,7 @@ export interface Gate {
   /** `effect` answers, then or later, or throws. */
   pass<T>(
     step: Step,
-    effect: (answer: (value: T) => void) => void,
+    effect: (answer: (value: T) => void, fail: (thrown: Error) => void) => void,
     transaction?: MemoryTransaction,
   ): Promise<T>;
   opened(transaction: MemoryTransaction): void;
@@ -153,7 +153,12 @@ function engineTransaction(gate: Gate, transaction: MemoryTransaction): EngineTr
   const inside = <T>(effect: () => T): Promise<T> =>
     gate.pass('inside', (answer) => answer(effect()), transaction);
   return {
-    lock: (ids) => gate.pass<Task[]>('first', (answer) => transaction.lock(ids, answer), transaction),
+    lock: (ids) =>
+      gate.pass<Task[]>(
+        'first',
+        (answer, fail) => transaction.lock(ids, answer, () => fail(new ConnectionLost('it was rolled back'))),
+        transaction,
+      ),
     load: (ids) => inside(() => transaction.load(ids)),
     children: (queries) => inside(() => transaction.children(queries)),
     insertTasks: (tasks) => inside(() => transaction.insertTasks(tasks)),

@@ -44,6 +44,7 @@ export class MemoryTransaction {
   readonly #effects: Effect[] = [];
   /** What is done to messages when it commits, in order. */
   readonly #messages: (() => void)[] = [];
+  #refused: (() => void) | undefined;
   open = true;
   /** A statement failed: nothing but a rollback is possible (SQLSTATE 25P02). */
   failed = false;
@@ -52,8 +53,11 @@ export class MemoryTransaction {
     this.#database = database;
   }
 
-  /** Calls `granted` when the trees are locked; at once, if nobody else holds them. */
-  lock(ids: readonly string[], granted: (tasks: Task[]) => void): void {
+  /**
+   * Calls `granted` when the trees are locked; at once, if nobody else holds them. `refused`: the transaction was
+   * rolled back while it waited.
+   */
+  lock(ids: readonly string[], granted: (tasks: Task[]) => void, refused: () => void): void {
     const { tasks } = this.#database;
     const roots: string[] = [];
     for (const id of ids) {
@@ -64,11 +68,13 @@ export class MemoryTransaction {
     let next = 0;
     const go = (): void => {
       if (!this.open) return;
+      this.#refused = refused;
       while (next < roots.length) {
         if (!this.#database.tryLock(this, roots[next]!, go)) return;
         this.#locked.add(roots[next]!);
         next += 1;
       }
+      this.#refused = undefined;
       granted(this.#read(ids, roots));
     };
     go();
@@ -296,6 +302,7 @@ export class MemoryTransaction {
     if (!this.open) return;
     this.open = false;
     this.#database.unlock(this.#locked);
+    this.#refused?.();
   }
 }
 

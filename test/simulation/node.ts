@@ -110,10 +110,10 @@ export class SimulatedNode {
   }
 
   /** One of the processes that live; requests and commands reach any of them. */
-  any(): RunningProcess | undefined {
+  readonly any = (): RunningProcess | undefined => {
     const living = [...this.running.values()].filter(({ ready }) => ready);
     return living.length === 0 ? undefined : this.parts.random.pick(living);
-  }
+  };
 }
 
 export class RunningProcess implements Server {

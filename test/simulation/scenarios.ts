@@ -17,6 +17,7 @@ const ALL_FAULTS: readonly FaultKind[] = [
   'stall',
   'clock',
   'slow',
+  'forgery',
 ];
 
 function nodes(random: Random, least: number, most: number, workers = 2): PlannedNode[] {
@@ -144,6 +145,21 @@ export const SCENARIOS: readonly Scenario[] = [
       const made = nodes(random, 2, 3);
       const below = everywhere(made, { is: 'simple', does: 'grow', below: [{ is: 'external' }] });
       return plan({ nodes: made, requests: [ask({ is: 'parallel', below })] });
+    },
+  },
+  {
+    name: 'takeover',
+    about: 'the workers of one node stall and die, and take over from one another',
+    plan: (random) => {
+      const does = random.pick(['grow', 'steps', 'flaky', 'rescue'] as const);
+      const below: Spec[] = [{ is: 'simple', does: 'plain', takes: random.pick([0, 3000]) }];
+      const grown: Spec = { is: 'simple', does, takes: random.between(200, 3000), below };
+      return plan({
+        nodes: [{ name: 'a', processes: random.between(2, 3) }],
+        requests: [ask({ is: 'sequential', below: [grown] })],
+        settings: { leaseSeconds: 1 },
+        faults: ['stall', 'stall', 'stall', 'database', 'crash', 'slow', 'clock', 'outage'],
+      });
     },
   },
   {

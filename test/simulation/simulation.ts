@@ -6,7 +6,7 @@ import type { Registry } from '../../lib/engine/definitions.ts';
 import { ConclaveError } from '../../lib/errors.ts';
 import type { PeerRow } from '../../lib/store/peers.ts';
 import { drawFaults, type Fault, type FaultKind, Occasions } from './faults.ts';
-import { build, createRegistry, type Spec } from './handlers.ts';
+import { build, createRegistry, mayFail, type Spec } from './handlers.ts';
 import { Checker, describe, type Violation } from './invariants.ts';
 import { EPOCH, type NodeState, type Tempo } from './machine.ts';
 import { Network } from './network.ts';
@@ -215,6 +215,7 @@ class Simulation {
     const until = this.#plan.horizon + PATIENCE;
     this.#world.run(until, () => this.#isOver());
     this.#checker.checkEnd();
+    this.#checkRoots();
     for (const { name, database } of this.#nodes.values())
       for (const row of database.pending.values())
         this.#checker.report('messages arrive', `${name} → ${row.peerId}: ${row.action} of ${row.taskId}`);
@@ -227,6 +228,20 @@ class Simulation {
       events: this.#world.events,
       fingerprint: this.#fingerprint,
     };
+  }
+
+  /** As if nothing had happened: what has no reason of its own to fail has finished. */
+  #checkRoots(): void {
+    const { requests } = this.#plan;
+    const cancelled = new Set(requests.flatMap((request) => ('cancel' in request ? [request.cancel] : [])));
+    for (const request of requests) {
+      if ('cancel' in request || cancelled.has(request.name) || mayFail(request.create)) continue;
+      const root = this.#nodes.get(request.node)!.database.tasks.get(this.#roots.get(request.name) ?? '');
+      // A task may be given up when its workers die again and again.
+      if (root?.status !== 'error' || root.error?.message.includes('the workers that executed') === true)
+        continue;
+      this.#checker.report('as if nothing had happened', `${request.name}: ${root.error?.message}`);
+    }
   }
 
   #isOver(): boolean {
@@ -318,15 +333,40 @@ class Simulation {
             if (machine !== undefined) machine.skew += fault.milliseconds;
           }
         });
+      case 'forgery':
+        return at(fault.at, () => this.#forge(fault.node));
       case 'database':
       case 'request':
       case 'partition':
       case 'slow':
-      case 'forgery':
         return;
     }
   }
+
+  /** A peer speaks of tasks that it has nothing to do with (D22). */
+  #forge(forger: string): void {
+    for (const { name, database, any } of this.#nodes.values()) {
+      if (name === forger) continue;
+      for (const { id, status, peerId } of database.tasks.values()) {
+        if (status === 'finished' || status === 'error' || peerId === forger) continue;
+        const messages = FORGED.map(({ action, data }, index) => ({
+          message_id: `forged ${id} ${index} ${this.#world.now}`,
+          queue: 'internal.frestq',
+          action,
+          task_id: id,
+          sender_url: urlOf(forger),
+          data,
+        }));
+        this.#world.after(1, null, () => void any()?.batch(forger, { messages }));
+      }
+    }
+  }
 }
+
+const FORGED = [
+  { action: 'conclave.cancel_task', data: { reason: 'forged' } },
+  { action: 'frestq.update_task', data: { status: 'finished', output_data: 'forged' } },
+] as const;
 
 function describeChange(task: Parameters<typeof describe>[0]): string {
   return describe(task);
