@@ -56,6 +56,8 @@ export async function extractTarball(
   options: ExtractOptions = {},
 ): Promise<Extracted> {
   const limits = { ...DEFAULT_EXTRACT_LIMITS, ...options.limits };
+  // A source may fail before anybody reads it; the pipeline then says so.
+  if (typeof archive !== 'string') archive.on('error', () => {});
   await mkdir(directory, { mode: options.fileMode === 0o600 ? 0o700 : 0o755 });
   const unpacker = new Unpacker(directory, limits, options);
   const counter = new ArchiveBytes(limits.maxArchiveBytes);

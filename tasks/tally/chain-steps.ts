@@ -19,7 +19,7 @@ import {
 } from './chain.ts';
 import { commitmentOutput, factorsOutput, replyOutput, writeProofs } from './decryption.ts';
 import { shuffleFiles, shuffleOutput } from './mixing.ts';
-import type { Mixed } from './publication.ts';
+import { type Mixed, mixed } from './publication.ts';
 
 type StepHandler = (services: ElectionServices, task: TaskView<Chain>, ctx: HandlerContext) => Promise<void>;
 
@@ -28,10 +28,15 @@ function step(run: (step: Step) => Promise<void>): StepHandler {
   return async (services, task, ctx) => run(await stepOf(services, task, ctx));
 }
 
-/** The first step: its task holds all the others. Who did not begin with the others takes no part. */
+/**
+ * The first step: its task holds all the others. Who did not begin with the others, or was left out of an earlier question,
+ * takes no part: nobody waits for the same authority twice.
+ */
 export const mixSession: StepHandler = async (services, task, ctx) => {
-  const begun = await stepOf(services, task, ctx);
-  const late = (await answersBefore(ctx)).filter(({ failure }) => failure !== undefined);
+  const begun = await afterEarlier(await stepOf(services, task, ctx), task.order);
+  const late = (await answersBefore(ctx)).filter(
+    ({ position, failure }) => failure !== undefined && begun.chain.able.includes(position),
+  );
   const changes = exclude(
     begun,
     late.map(({ position, failure }) => ({ position, reason: failure! })),
@@ -42,6 +47,17 @@ export const mixSession: StepHandler = async (services, task, ctx) => {
     ctx.setOutput(ended({ ...begun, chain }, {}, {}, []) as unknown as Json);
   }
 };
+
+/** The step as it is after the questions before it. */
+async function afterEarlier(step: Step, order: number): Promise<Step> {
+  const earlier = (await step.ctx.siblings())
+    .filter((sibling) => sibling.action === 'mix_session' && sibling.order < order)
+    .map(({ output }) => mixed.parse(output))
+    .at(-1);
+  if (earlier === undefined) return step;
+  const able = step.chain.able.filter((position) => earlier.able.includes(position));
+  return { ...step, chain: { ...step.chain, able, candidates: able, excluded: earlier.excluded } };
+}
 
 /** Either the next shuffle, or, when there are t, the decryption. */
 function nextShuffle(at: Step, changes: Partial<Chain>): ReturnType<typeof next>[] {

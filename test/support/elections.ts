@@ -105,7 +105,7 @@ export class TestAuthorities {
         maxQuestions: 15,
         defaultGroup: 'P-256',
         maxVotesBytes: 1 << 30,
-        tallyWaitSeconds: 1,
+        tallyWaitSeconds: 0.3,
         tallyStepSeconds: 30,
         ...settings,
       }),

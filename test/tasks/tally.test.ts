@@ -93,6 +93,34 @@ describe('tallying, against everybody: two of three authorities', function () {
     ]);
   });
 
+  it('given an authority that stops in the middle of its shuffle, then it is left out when its time is over, and the tally goes on (D34)', async () => {
+    test.settings.get(DIRECTOR)!.tallyStepSeconds = 4;
+    const { release } = hold(test, 'auth2', 'shuffle');
+    const root = await test.tally(1, lines);
+    expect(root.error).to.equal(null);
+    release();
+    const asked = (await authority(DIRECTOR).node.tasks()).filter(
+      ({ action, label, rootId }) => action === 'shuffle' && label === '2' && rootId === root.id,
+    );
+    expect(asked, 'it is waited for once, not once for each question').to.have.length(1);
+    test.settings.get(DIRECTOR)!.tallyStepSeconds = 30;
+    const { left_out } = (await told(1)) as { left_out: { authority: string; reason: string }[] };
+    expect(left_out.map((out) => out.authority)).to.deep.equal(['auth2']);
+    expect(left_out[0]!.reason).to.contain('expired');
+  });
+
+  it('given an authority that cannot publish, then the others do, and it is named (D34)', async () => {
+    test.interceptors.set('auth3', async (operation, run) => {
+      if (operation === 'assembleDecryption')
+        throw new ConclaveError('cancelled', { reason: 'the disk is full' });
+      return run();
+    });
+    expect((await test.tally(1, lines)).error).to.equal(null);
+    expect((await told(1)).left_out).to.deep.equal([
+      { authority: 'auth3', reason: 'cancelled: the disk is full' },
+    ]);
+  });
+
   it('given a director that tries everything while the list is mixed, then no authority shuffles or decrypts anything else (D32, D46)', async () => {
     const { held, release } = hold(test, DIRECTOR, 'verifyShuffle');
     const root = await requestTally(authority(DIRECTOR).services, test.votesRequest(1, lines));
@@ -324,9 +352,11 @@ describe('tallying, against everybody: two of three authorities', function () {
   it('given a tally under way, when another one is requested, then it is refused', async () => {
     const request = test.votesRequest(1, lines);
     const both = [1, 2].map(() => requestTally(authority(DIRECTOR).services, request));
-    const [first, second] = await Promise.allSettled(both);
-    expect((second as PromiseRejectedResult).reason.code).to.equal('tally_running');
-    await authority(DIRECTOR).node.engine.ended((first as PromiseFulfilledResult<string>).value);
+    const answers = await Promise.allSettled(both);
+    const refused = answers.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+    expect(refused.map(({ reason }) => reason.code)).to.deep.equal(['tally_running']);
+    const begun = answers.find(({ status }) => status === 'fulfilled') as PromiseFulfilledResult<string>;
+    expect((await authority(DIRECTOR).node.engine.ended(begun.value)).error).to.equal(null);
     await told(1);
   });
 });
