@@ -130,10 +130,21 @@ export class DemoManager {
     }
   }
 
-  /** Waits for the callback about a request; `check` may throw, once a second, to end the waiting. */
-  async callback(action: string, signal: AbortSignal, check: () => void): Promise<Callback> {
+  /**
+   * Waits for the callback about a request, of one election where there are several; `check` may throw, once a second, to
+   * end the waiting.
+   */
+  async callback(
+    action: string,
+    signal: AbortSignal,
+    check: () => void,
+    electionId?: number,
+  ): Promise<Callback> {
     for (;;) {
-      const found = this.#callbacks.find(({ reference }) => reference.action === action);
+      const found = this.#callbacks.find(
+        ({ reference }) =>
+          reference.action === action && (electionId === undefined || reference.election_id === electionId),
+      );
       if (found !== undefined) return found;
       signal.throwIfAborted();
       check();
