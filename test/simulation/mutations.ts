@@ -24,14 +24,14 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'false',
       },
     ],
-    scenarios: ['simple', 'sequential'],
+    scenarios: ['takeover'],
   },
   {
     name: 'inbox',
     pieces: [
       { file: 'lib/engine/applier.ts', from: 'if (status === 503) return receipt;', to: 'return receipt;' },
     ],
-    scenarios: ['simple', 'synchronized'],
+    scenarios: ['tally'],
   },
   {
     name: 'epoch',
@@ -42,7 +42,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (event.epoch === -1)\n    return ignored(`a reservation',
       },
     ],
-    scenarios: ['synchronized', 'directors'],
+    scenarios: ['directors'],
   },
   {
     name: 'finality',
@@ -63,7 +63,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (Number.isNaN(0))',
       },
     ],
-    scenarios: ['cancellation', 'quorum', 'expiration', 'external'],
+    scenarios: ['expiration'],
   },
   {
     name: 'outbox',
@@ -91,7 +91,7 @@ export const MUTATIONS: readonly Mutation[] = [
         to: '    this.#database = database;\n    (this as any).database = database;',
       },
     ],
-    scenarios: ['simple', 'sequential'],
+    scenarios: ['quorum'],
   },
   {
     name: 'peer',
@@ -102,7 +102,33 @@ export const MUTATIONS: readonly Mutation[] = [
         to: 'if (!mayBe(task))',
       },
     ],
-    scenarios: ['parallel', 'sequential', 'creation'],
+    scenarios: ['creation'],
+  },
+];
+
+/** Defects that simulation has found, put back: their seeds must find them again. */
+export const REVERSIONS: readonly Mutation[] = [
+  {
+    name: 'slots',
+    pieces: [
+      {
+        file: 'lib/engine/rules/flow.ts',
+        from: "return task.slot && task.job !== 'reserve' && (task.job !== 'execute' || task.epoch > 0);",
+        to: "return task.slot && task.job !== 'reserve' && task.job !== 'execute';",
+      },
+    ],
+    scenarios: ['directors'],
+  },
+  {
+    name: 'reads',
+    pieces: [
+      {
+        file: 'lib/engine/execution.ts',
+        from: 'await database(store, () => store.task(task.parentId!))',
+        to: 'await store.task(task.parentId!)',
+      },
+    ],
+    scenarios: ['takeover'],
   },
 ];
 
@@ -133,7 +159,7 @@ function hook(): void {
     load(url, context, next) {
       const loaded = next(url, context);
       const name = /[?&]mutant=(\w+)/.exec(url)?.[1];
-      const mutation = MUTATIONS.find((one) => one.name === name);
+      const mutation = [...MUTATIONS, ...REVERSIONS].find((one) => one.name === name);
       if (mutation === undefined) return loaded;
       const file = url.slice(ROOT.length).replace(/\?.*/, '');
       let source = String(loaded.source);

@@ -1,4 +1,5 @@
-/** Leaves out the faults of a failing schedule one by one, as long as the same promise is still broken. */
+/** A failing schedule, made short: its faults are left out one by one, as long as the same promise is still broken. */
+import { describeFault } from './faults.ts';
 import { type Result, type Scenario, simulate } from './simulation.ts';
 
 /** @returns the places of the faults that suffice */
@@ -16,4 +17,20 @@ export function shorten(scenario: Scenario, result: Result): number[] {
     }
   }
   return needed;
+}
+
+const SHOWN = 5;
+
+/** What broke, which faults suffice, and how to see it again. */
+export function describeFailure(
+  { seed, scenario, violations, faults }: Result,
+  needed: readonly number[],
+): string {
+  return [
+    `seed ${seed}, scenario ${scenario}: ${violations[0]!.invariant}`,
+    ...violations.slice(0, SHOWN).map(({ invariant, detail }) => `  ${invariant}: ${detail}`),
+    needed.length === 0 ? '  no fault is needed' : '  these faults suffice:',
+    ...needed.map((place) => `  ${place}. ${describeFault(faults[place]!)}`),
+    `  again: npm run simulate -- --seeds ${seed} --scenario ${scenario} --faults ${needed.join(',') || '""'} --trace`,
+  ].join('\n');
 }

@@ -3,9 +3,8 @@
  * prints those that break a promise, shortened. See docs/simulation.md.
  */
 import { parseArgs } from 'node:util';
-import { describeFault } from './faults.ts';
 import { SCENARIOS } from './scenarios.ts';
-import { shorten } from './shortening.ts';
+import { describeFailure, shorten } from './shortening.ts';
 import { outsidePromises, type Result, type Scenario, simulate } from './simulation.ts';
 
 interface Failed {
@@ -36,8 +35,6 @@ if (chosen.length === 0) {
 }
 const only = values.faults?.split(',').filter(Boolean).map(Number);
 
-// Their stacks would cost more than all the rest.
-Error.stackTraceLimit = 0;
 const failed: Failed[] = [];
 const started = process.hrtime.bigint();
 const totals = { schedules: 0, events: 0, milliseconds: 0 };
@@ -67,14 +64,7 @@ function note(scenario: Scenario, result: Result): void {
   const needed = only ?? shorten(scenario, result);
   failed.push({ result, needed });
   if (values.json) return;
-  const lines = [
-    `seed ${result.seed}, scenario ${scenario.name}: ${result.violations[0]!.invariant}`,
-    ...result.violations.slice(0, 5).map(({ invariant, detail }) => `  ${invariant}: ${detail}`),
-    needed.length === 0 ? '  no fault is needed' : '  these faults suffice:',
-    ...needed.map((place) => `  ${place}. ${describeFault(result.faults[place]!)}`),
-    `  again: npm run simulate -- --seeds ${result.seed} --scenario ${scenario.name} --faults ${needed.join(',') || '""'} --trace`,
-  ];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  process.stdout.write(`${describeFailure(result, needed)}\n`);
 }
 
 function report(): void {

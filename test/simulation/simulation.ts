@@ -85,10 +85,15 @@ export function simulate(scenario: Scenario, seed: number, options: RunOptions =
 export function outsidePromises<T>(work: () => T): Promise<T> {
   return new Promise((resolve, reject) => {
     setImmediate(() => {
+      // The stacks of simulated errors would cost more than all the rest.
+      const { stackTraceLimit } = Error;
+      Error.stackTraceLimit = 0;
       try {
         resolve(work());
       } catch (thrown) {
         reject(thrown);
+      } finally {
+        Error.stackTraceLimit = stackTraceLimit;
       }
     });
   });
