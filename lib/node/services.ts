@@ -73,8 +73,8 @@ export function createServices(parts: ServiceParts): { services: ElectionService
   return { services, close: () => mixnet.close() };
 }
 
-/** An authority beyond the threshold that is a little late is worth waiting for. */
-const TALLY_WAIT_SECONDS = 10;
+/** An authority beyond the threshold that is a little late, or was just started again, is worth waiting for. */
+const TALLY_WAIT_SECONDS = 30;
 /** One shuffle or one verification of a large election on a slow machine. */
 const TALLY_STEP_SECONDS = 6 * 3600;
 

@@ -220,7 +220,10 @@ async function mixTally(
       'perform_tally',
       () => ({ ...session, lists_hash: tally.listsHash }),
     );
-    const quorum = able.length > election.threshold ? { quorum: election.threshold } : {};
+    const quorum =
+      able.length > election.threshold
+        ? { quorum: election.threshold, quorumWait: services.settings.tallyWaitSeconds }
+        : {};
     const chain = {
       ...session,
       able,

@@ -115,7 +115,11 @@ describe('conclave demo, and verify', function () {
       () => `${session()}/ciphertexts_json`,
       (text) => text.slice(text.indexOf('\n') + 1),
     ],
-    ['another key', () => 'pubkeys_json', (text) => text.replace(/"y": "04./, '"y": "04f')],
+    [
+      'another key',
+      () => 'pubkeys_json',
+      (text) => text.replace(/"y": "04(.)/, (_, digit) => `"y": "04${digit === 'f' ? '0' : 'f'}`),
+    ],
   ];
   for (const [what, file, change] of changes) {
     it(`given an archive with ${what}, when it is verified, then it is invalid, and the step says so`, async () => {

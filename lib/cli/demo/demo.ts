@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { niUri } from '../../../tasks/election/hash.ts';
 import { parseElectionRequest } from '../../../tasks/election/request.ts';
 import type { ElectionResults } from '../../../tasks/election/results.ts';
@@ -49,6 +50,8 @@ export interface DemoReport {
 const ELECTION_ID = 1;
 /** With people, who must first find the other terminal. */
 const MANUAL_SECONDS = 3600;
+/** How long the manager goes on asking a director that is away. */
+const REQUEST_MILLISECONDS = 60_000;
 
 export class Demo {
   readonly #options: DemoOptions;
@@ -169,7 +172,7 @@ export class Demo {
   async #create(request: Record<string, unknown>): Promise<SessionKey[]> {
     const [director] = this.#certificates;
     this.#account.line(`the manager asks ${director!.name} for the election: POST /public_api/election`);
-    await this.#manager!.post(director!, '/public_api/election', request);
+    await this.#ask('/public_api/election', request, 'election_exists');
     const { status, session_data: sessions, data } = await this.#callback('POST /election');
     if (status !== 'finished')
       throw new CommandFailed(`the election was not created: ${JSON.stringify(data)}`);
@@ -209,15 +212,38 @@ export class Demo {
     const [director] = this.#certificates;
     const manager = this.#manager!;
     this.#account.line(`the manager asks ${director!.name} for the tally: POST /public_api/tally`);
-    await manager.post(director!, '/public_api/tally', {
+    const request = {
       election_id: ELECTION_ID,
       callback_url: manager.callbackUrl,
       votes_url: await manager.offer(votes),
       votes_hash: hash,
-    });
+    };
+    await this.#ask('/public_api/tally', request, 'tally_running');
     const { status, data } = await this.#callback('POST /tally');
     if (status !== 'finished') throw failed('the tally failed', data);
     return String(data?.tally_hash);
+  }
+
+  /**
+   * Requests something of the director. When the connection broke, nobody knows whether the request had arrived: it is
+   * sent again, and `accepted` is the error code that says it had.
+   */
+  async #ask(path: string, body: object, accepted: string): Promise<void> {
+    const until = AbortSignal.any([this.#signal, AbortSignal.timeout(REQUEST_MILLISECONDS)]);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#manager!.post(this.#certificates[0]!, path, body);
+        return;
+      } catch (thrown) {
+        if (thrown instanceof CommandFailed) {
+          if (attempt > 1 && thrown.message.includes(`"${accepted}"`)) return;
+          throw thrown;
+        }
+        if (until.aborted) throw thrown;
+        this.#reviveAll(until);
+        await pause(500, undefined, { signal: until });
+      }
+    }
   }
 
   async #callback(action: string) {
