@@ -1,6 +1,6 @@
-import { cp, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { expect } from 'chai';
 import { MixnetWorker } from '../../lib/mixnet/worker/client.ts';
 import { sessionsOf } from '../../tasks/election/records.ts';
@@ -255,6 +255,22 @@ describe('verifying a published tally (EO-59)', function () {
         /^session\/shuffle-2: shuffle-proof-invalid/,
       ],
     ];
+  it('given any file of which one bit was changed, then the tally is refused, and never by an exception', async () => {
+    const inside = await readdir(join(folder, 'tally', first), { recursive: true, withFileTypes: true });
+    const files = inside
+      .filter((entry) => entry.isFile() && entry.name !== 'keygen_json')
+      .map((entry) => relative(join(folder, 'tally'), join(entry.parentPath, entry.name)));
+    expect(files.length).to.be.greaterThan(20);
+    for (const file of [...files, 'ballots_json', 'ciphertexts_json', 'pubkeys_json', 'results_json']) {
+      const failed = await found(async (at) => {
+        const bytes = await readFile(at(file));
+        bytes[bytes.length >> 1]! ^= 1;
+        await writeFile(at(file), bytes);
+      });
+      expect(failed, file).not.to.equal(undefined);
+    }
+  });
+
   for (const [what, spoil, reason] of manipulations)
     it(`given ${what}, then it is refused, and the reason says so`, async () => {
       const failed = await found(spoil);
