@@ -155,7 +155,10 @@ export class Checker {
 
   #checkResult(node: CheckedNode, task: Task): void {
     const { name } = node;
-    if (!hasEnded(task)) return this.report('trees end', `${name} ${describe(task)}`);
+    if (!hasEnded(task)) {
+      this.report('trees end', `${name} ${describe(task)}`);
+      return;
+    }
     if (task.status === 'error') this.#checkReason(node, task);
     const executed = this.#effects.get(`${name} ${task.id} execute`) ?? 0;
     if (!isSent(task) && task.status === 'finished' && TRACED.has(task.action) && executed !== 1)
@@ -165,8 +168,10 @@ export class Checker {
 
   #checkReason({ name }: CheckedNode, task: Task): void {
     const { error } = task;
-    if (error === null || error.message === '' || error.code === '')
-      return this.report('errors have reasons', `${name} ${task.id}: none`);
+    if (error === null || error.message === '' || error.code === '') {
+      this.report('errors have reasons', `${name} ${task.id}: none`);
+      return;
+    }
     if (error.message.includes('without a reason') && !this.#originals.has(task.peerId ?? ''))
       if (this.#originals.size === 0)
         this.report('errors have reasons', `${name} ${task.id}: ${error.message}`);

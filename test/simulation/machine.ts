@@ -172,7 +172,10 @@ export class Machine implements Host, Clock, Chance, Gate {
       if (world.now >= node.outageUntil) return now(effect, transaction);
     }
     return new Promise((resolve, reject) => {
-      if (fault?.what === 'dies before') return this.die();
+      if (fault?.what === 'dies before') {
+        this.die();
+        return;
+      }
       if (fault?.what === 'stalls before') this.stall(fault.milliseconds);
       const travels = tempo.statement * (0.2 + this.random());
       // Sent is sent, whether its sender lives to hear the answer or not.
@@ -194,23 +197,28 @@ export class Machine implements Host, Clock, Chance, Gate {
     const what = away ? 'breaks before' : fault?.what;
     const gone = transaction !== undefined && !transaction.open;
     // Nobody is there to end it.
-    if (!this.alive && transaction !== undefined && what !== 'dies after') return transaction.rollback();
-    if (what === 'breaks before' || gone) {
+    if (!this.alive && transaction !== undefined && what !== 'dies after') {
+      transaction.rollback();
+      return;
+    }
+    const broken = (): void => {
       transaction?.rollback();
-      return this.#deliver(() => reject(new ConnectionLost('the connection to the database broke')));
+      this.#deliver(() => reject(new ConnectionLost('the connection to the database broke')));
+    };
+    if (what === 'breaks before' || gone) {
+      broken();
+      return;
     }
     if (what === 'asks again') {
       if (transaction !== undefined) transaction.failed = true;
-      return this.#deliver(() => reject(new DatabaseError('40001', 'could not serialize access')));
+      this.#deliver(() => reject(new DatabaseError('40001', 'could not serialize access')));
+      return;
     }
     const answered = (value: T): void => {
-      if (what === 'dies after') return this.die();
       if (what === 'stalls after') this.stall(fault!.milliseconds);
-      if (what === 'breaks after') {
-        transaction?.rollback();
-        return this.#deliver(() => reject(new ConnectionLost('the connection to the database broke')));
-      }
-      this.#deliver(() => resolve(value));
+      if (what === 'dies after') this.die();
+      else if (what === 'breaks after') broken();
+      else this.#deliver(() => resolve(value));
     };
     try {
       effect(answered, (thrown) => this.#deliver(() => reject(thrown)));

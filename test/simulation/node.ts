@@ -103,10 +103,11 @@ export class SimulatedNode {
   stopProcess(index: number, graceSeconds: number): void {
     const process = this.running.get(index);
     if (process === undefined) return;
-    process
-      .stop(graceSeconds)
-      .catch(() => {})
-      .then(() => process.machine.die());
+    const { machine } = process;
+    process.stop(graceSeconds).then(
+      () => machine.die(),
+      () => machine.die(),
+    );
   }
 
   /** One of the processes that live; requests and commands reach any of them. */

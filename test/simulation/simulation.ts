@@ -264,7 +264,10 @@ class Simulation {
     const again = (): void => {
       this.#world.after(100 * attempt, null, () => this.#ask(request, attempt + 1));
     };
-    if (process === undefined) return again();
+    if (process === undefined) {
+      again();
+      return;
+    }
     const { engine, machine } = process;
     if ('cancel' in request) {
       this.#requestsOpen -= 1;
@@ -314,32 +317,38 @@ class Simulation {
     };
     switch (fault.kind) {
       case 'outage':
-        return at(fault.at, () => {
+        at(fault.at, () => {
           node!.parts.state.outageUntil = Math.max(
             node!.parts.state.outageUntil,
             world.now + fault.milliseconds,
           );
           for (const { machine } of node!.running.values()) machine.disconnect();
         });
+        break;
       case 'crash':
-        return at(fault.at, () => {
+        at(fault.at, () => {
           for (const [index, { machine }] of node!.running)
             if (fault.process === 'all' || fault.process === index) machine.die();
         });
+        break;
       case 'restart':
-        return at(fault.at, () => node!.stopProcess(fault.process, fault.graceSeconds));
+        at(fault.at, () => node!.stopProcess(fault.process, fault.graceSeconds));
+        break;
       case 'stall':
-        return at(fault.at, () => node!.running.get(fault.process)?.machine.stall(fault.milliseconds));
+        at(fault.at, () => node!.running.get(fault.process)?.machine.stall(fault.milliseconds));
+        break;
       case 'clock':
-        return at(fault.at, () => {
+        at(fault.at, () => {
           if (fault.process < 0) node!.databaseSkew += fault.milliseconds;
           else {
             const machine = node!.running.get(fault.process)?.machine;
             if (machine !== undefined) machine.skew += fault.milliseconds;
           }
         });
+        break;
       case 'forgery':
-        return at(fault.at, () => this.#forge(fault.node));
+        at(fault.at, () => this.#forge(fault.node));
+        break;
       case 'database':
       case 'request':
       case 'partition':
