@@ -11,6 +11,7 @@ import { addInit } from './init.ts';
 import { addOriginalFlags, givenFlags, runOriginalFlags, spelt } from './original-flags.ts';
 import { EXIT, type ExitCode, report, UsageError } from './outcome.ts';
 import { addPeers } from './peers.ts';
+import { addPrune } from './prune.ts';
 import { addStart } from './start.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { addVerify } from './verify.ts';
@@ -68,6 +69,7 @@ function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Comm
   addWhy(program, terminal);
   addVerify(program, terminal, ended);
   addBallots(program, terminal, whole);
+  addPrune(program, terminal, whole);
   program.action(async () => {
     const [unknown] = program.args;
     if (unknown !== undefined) {

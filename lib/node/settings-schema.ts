@@ -259,7 +259,6 @@ const Sections = z.strictObject({
   limits: z
     .strictObject({
       body_bytes: bytes.prefault('16 MiB').describe('Body of one request; batches of messages included.'),
-      message_bytes: bytes.prefault('4 MiB').describe('Input or output data of one task.'),
       votes_bytes: bytes.prefault('16 GiB').describe('File of votes of one election.'),
       async_data_bytes: bytes.prefault('16 GiB').describe('Bulk data that a message refers to.'),
     })
