@@ -93,9 +93,3 @@ export class Refusal extends Error {
     this.reason = reason;
   }
 }
-
-/** The reason of a `Refusal`; any other error is a defect of the program and is thrown on. */
-export function refusalOf(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  throw error;
-}

@@ -31,11 +31,6 @@ export function nodeHeader(count: number): Uint8Array {
   return concatenate(Uint8Array.of(0), uint32(count));
 }
 
-/** A tree that is already serialised. */
-export function serialised(bytes: Uint8Array): Tree {
-  return (sink) => sink.write(bytes);
-}
-
 export const textLeaf = (text: string): Tree => leaf(utf8(text));
 export const intLeaf = (value: number): Tree => leaf(uint32(value));
 

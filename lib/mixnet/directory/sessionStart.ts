@@ -1,12 +1,12 @@
 /** The beginning of a proof directory: what is fixed before the first party acts (VF 8). */
-import { type Ciphertexts, type PublicKey, sameCiphertexts } from '../elgamal/ciphertexts.ts';
+import type { Ciphertexts, PublicKey } from '../elgamal/ciphertexts.ts';
 import { sameVector } from '../groups/vectors.ts';
 import { jointKey, type PolynomialInExponent } from '../keys/polynomialInExponent.ts';
 import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
 import { fileNames, type SessionType } from './fileNames.ts';
 import type { ProofFiles } from './proofFiles.ts';
-import { readKeyFile, readList, writeKeyFile, writeList, writePolynomialFile, writeText } from './records.ts';
+import { readList, writeKeyFile, writeList, writePolynomialFile, writeText } from './records.ts';
 
 export interface SessionStart {
   readonly type: SessionType;
@@ -38,20 +38,4 @@ export function beginSession(session: MixSession, files: ProofFiles, start: Sess
 export function finishShuffling(session: MixSession, files: ProofFiles, last: number): void {
   writeList(session, files, fileNames.shuffledCiphertexts, readList(session, files, fileNames.output(last)));
   writeText(files, fileNames.activeThreshold, last);
-}
-
-/** Refuses a directory that was begun with another key or list than `key` and `list`. */
-export function checkBeginning(
-  session: MixSession,
-  files: ProofFiles,
-  key: PublicKey,
-  list: Ciphertexts,
-): void {
-  const found = readKeyFile(session, files);
-  if (!found.y.every((y, j) => sameVector(y, key.y[j]!))) {
-    throw new Refusal('public-key-mismatch', `${fileNames.publicKey} is not the expected key`);
-  }
-  if (!sameCiphertexts(readList(session, files, fileNames.ciphertexts), list)) {
-    throw new Refusal('input-mismatch', `${fileNames.ciphertexts} is not the expected list`);
-  }
 }

@@ -3,7 +3,7 @@
  */
 import type { ByteTreeReader } from '../byteTree/reader.ts';
 import { node, type Tree } from '../byteTree/tree.ts';
-import { type Elements, gather, item, type Scalars, sameVector } from '../groups/vectors.ts';
+import { type Elements, gather, type Scalars, sameVector } from '../groups/vectors.ts';
 import { Refusal } from '../refusal.ts';
 import { componentCount, keyPart, type ProductCodec } from './shape.ts';
 
@@ -121,13 +121,5 @@ export function sameCiphertexts(a: Ciphertexts, b: Ciphertexts): boolean {
     a.u.length === b.u.length &&
     a.u.every((u, c) => sameVector(u, b.u[c]!)) &&
     a.v.every((v, c) => sameVector(v, b.v[c]!))
-  );
-}
-
-/** One list entry as a list of its own. */
-export function ciphertextAt(list: Ciphertexts, index: number): Ciphertexts {
-  return ciphertextsOf(
-    list.u.map((u) => item(u, index)),
-    list.v.map((v) => item(v, index)),
   );
 }

@@ -19,11 +19,11 @@ import {
   readCiphertexts,
   readPublicKey,
 } from '../elgamal/ciphertexts.ts';
-import { componentCount, ProductCodec, type Shape } from '../elgamal/shape.ts';
+import { componentCount, ProductCodec } from '../elgamal/shape.ts';
 import type { Group } from '../groups/group.ts';
 import { readGroup } from '../groups/registry.ts';
-import { type Elements, join } from '../groups/vectors.ts';
-import { equalOctets, fromHex, hex, utf8 } from '../octets.ts';
+import { type Elements, joinAll } from '../groups/vectors.ts';
+import { concatenate, equalOctets, fromHex, hex, utf8 } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import { publicKeyFromJson, publicKeyToJson } from './publicKeyJson.ts';
 
@@ -33,6 +33,7 @@ export type ExternalFormat = (typeof externalFormats)[number];
 const element = z.string().max(1300);
 const pair = z.strictObject({ alpha: element, beta: element });
 const jsonCiphertext = z.union([pair, z.array(pair)]);
+const jsonPlaintext = z.union([element.transform((one) => [one]), z.array(element)]);
 
 const noLines = (): never => {
   throw new Refusal('json-malformed', 'the text is not of the form of its format');
@@ -70,11 +71,11 @@ export function parsePublicKey(bytes: Uint8Array, format: ExternalFormat): { gro
 
 export function writeCiphertexts(codec: ProductCodec, list: Ciphertexts, format: ExternalFormat): Uint8Array {
   if (format === 'raw') return serialise(ciphertextsTree(codec, list));
-  const trees = Array.from({ length: list.length }, (_, i) => i);
   if (format === 'native') {
-    return utf8(trees.map((i) => `${hex(serialise(ciphertextTree(codec, list, i)))}\n`).join(''));
+    return textOfLines(list.length, (i) => hex(serialise(ciphertextTree(codec, list, i))));
   }
-  if (format === 'json') return utf8(trees.map((i) => `${ciphertextJson(codec.group, list, i)}\n`).join(''));
+  if (format === 'json') return textOfLines(list.length, (i) => ciphertextJson(codec.group, list, i));
+  const trees = Array.from({ length: list.length }, (_, i) => i);
   const mirrors = trees.map((i) => toMirror(parseByteTree(serialise(ciphertextTree(codec, list, i)))));
   return utf8(JSON.stringify(mirrors, null, 2));
 }
@@ -87,14 +88,39 @@ export function parseCiphertexts(
   if (format === 'raw') {
     return readWhole(bytes, 'ciphertexts', (reader) => readCiphertexts(codec, reader, 'ciphertexts'));
   }
-  if (format === 'json')
-    return joinLists(lines(text(bytes)).map((line, i) => parseJsonCiphertext(codec, line, i)));
-  const trees = format === 'native' ? lines(text(bytes)).map(hexOctets) : mirrorArray(text(bytes));
+  if (format === 'json') {
+    return joinLists(inChunks(lines(bytes), (rows, first) => parseJsonCiphertexts(codec, rows, first)));
+  }
+  const trees = format === 'native' ? lines(bytes) : mirrorArray(text(bytes));
   return joinLists(
-    trees.map((tree, i) =>
-      readWhole(tree, `ciphertext ${i}`, (reader) => readCiphertext(codec, reader, `ciphertext ${i}`)),
+    inChunks<string | Uint8Array, Ciphertexts>(trees, (some, first) =>
+      joinLists(
+        some.map((tree, i) => {
+          const what = `ciphertext ${first + i}`;
+          const octets = typeof tree === 'string' ? hexOctets(tree) : tree;
+          return readWhole(octets, what, (reader) => readCiphertext(codec, reader, what));
+        }),
+      ),
     ),
   );
+}
+
+/** Lines are decoded and parsed so many at a time: there is never an object for every ciphertext of a long list. */
+const chunk = 4096;
+
+function inChunks<T, R>(items: Iterable<T>, work: (some: readonly T[], first: number) => R): R[] {
+  const done: R[] = [];
+  let some: T[] = [];
+  let first = 0;
+  for (const item of items) {
+    some.push(item);
+    if (some.length < chunk) continue;
+    done.push(work(some, first));
+    first += some.length;
+    some = [];
+  }
+  if (some.length > 0) done.push(work(some, first));
+  return done;
 }
 
 /** One ciphertext as `{"alpha", "beta"}`, a wide one as an array of these. */
@@ -106,31 +132,37 @@ function ciphertextJson(group: Group, list: Ciphertexts, index: number): string 
   return JSON.stringify(pairs.length === 1 ? pairs[0] : pairs);
 }
 
-function parseJsonCiphertext(codec: ProductCodec, line: string, index: number): Ciphertexts {
-  const parsed = jsonCiphertext.safeParse(parseJson(line));
-  if (!parsed.success) return noLines();
-  const pairs = Array.isArray(parsed.data) ? parsed.data : [parsed.data];
+function parseJsonCiphertexts(codec: ProductCodec, rows: readonly string[], first: number): Ciphertexts {
   const components = componentCount(codec.shape);
-  if (pairs.length !== components || Array.isArray(parsed.data) !== components > 1) {
-    throw new Refusal(
-      'width-mismatch',
-      `ciphertext ${index} has ${pairs.length} parts, expected ${components}`,
+  const pairs = rows.map((line, i) => {
+    const parsed = jsonCiphertext.safeParse(parseJson(line));
+    if (!parsed.success) return noLines();
+    const parts = Array.isArray(parsed.data) ? parsed.data : [parsed.data];
+    if (parts.length !== components || Array.isArray(parsed.data) !== components > 1) {
+      throw new Refusal(
+        'width-mismatch',
+        `ciphertext ${first + i} has ${parts.length} parts, expected ${components}`,
+      );
+    }
+    return parts;
+  });
+  const half = (name: 'alpha' | 'beta'): Elements[] =>
+    Array.from({ length: components }, (_, c) =>
+      codec.group.parseElements(
+        pairs.map((parts) => parts[c]![name]),
+        (i) => `${name} of ciphertext ${first + i}`,
+      ),
     );
-  }
-  return ciphertextsOf(
-    pairs.map(({ alpha }) => codec.group.parseElement(alpha, `alpha of ciphertext ${index}`)),
-    pairs.map(({ beta }) => codec.group.parseElement(beta, `beta of ciphertext ${index}`)),
-  );
+  return ciphertextsOf(half('alpha'), half('beta'));
 }
 
-/** Lists, usually of one ciphertext each, one after the other. */
-export function joinLists(lists: readonly Ciphertexts[]): Ciphertexts {
+/** Lists one after the other. */
+function joinLists(lists: readonly Ciphertexts[]): Ciphertexts {
   const [first] = lists;
   if (first === undefined) throw new Refusal('list-length-mismatch', 'the list of ciphertexts is empty');
-  const rest = lists.slice(1);
   return ciphertextsOf(
-    first.u.map((u, c) => join(u, ...rest.map((list) => list.u[c]!))),
-    first.v.map((v, c) => join(v, ...rest.map((list) => list.v[c]!))),
+    first.u.map((_, c) => joinAll(lists.map((list) => list.u[c]!))),
+    first.v.map((_, c) => joinAll(lists.map((list) => list.v[c]!))),
   );
 }
 
@@ -155,13 +187,13 @@ export function writePlaintexts(
         .map((part) => new TextDecoder().decode(part[i]!))
         .join('')
         .replace(/[\r\n]/g, '');
-    return utf8(Array.from({ length }, (_, i) => `${line(i)}\n`).join(''));
+    return textOfLines(length, line);
   }
   const jsonLine = (i: number): string => {
     const parts = plaintexts.map((v) => group.elementText(v, i));
     return JSON.stringify(parts.length === 1 ? parts[0] : parts);
   };
-  return utf8(Array.from({ length }, (_, i) => `${jsonLine(i)}\n`).join(''));
+  return textOfLines(length, jsonLine);
 }
 
 /** From `raw` or `json`. */
@@ -170,23 +202,34 @@ export function parsePlaintexts(codec: ProductCodec, bytes: Uint8Array, format: 
     return readWhole(bytes, 'plaintexts', (reader) => codec.readPlaintexts(reader, 'plaintexts'));
   }
   const components = componentCount(codec.shape);
-  const rows = lines(text(bytes)).map((line) => {
-    const parsed = z.union([element.transform((one) => [one]), z.array(element)]).safeParse(parseJson(line));
-    return parsed.success && parsed.data.length === components ? parsed.data : noLines();
+  const chunks = inChunks(lines(bytes), (some, first) => {
+    const rows = some.map((line) => {
+      const parsed = jsonPlaintext.safeParse(parseJson(line));
+      return parsed.success && parsed.data.length === components ? parsed.data : noLines();
+    });
+    return Array.from({ length: components }, (_, c) =>
+      codec.group.parseElements(
+        rows.map((row) => row[c]!),
+        (i) => `plaintext ${first + i}`,
+      ),
+    );
   });
-  return Array.from({ length: components }, (_, c) => {
-    const parts = rows.map((row, i) => codec.group.parseElement(row[c]!, `plaintext ${i}`));
-    return join(codec.group.identity(0), ...parts);
-  });
-}
-
-/** Decoded messages per entry, the parts of a wide plaintext one after the other. */
-export function decodePlaintexts(group: Group, plaintexts: readonly Elements[]): Uint8Array[][] {
-  const parts = plaintexts.map((v) => group.decodeMessages(v));
-  return Array.from({ length: plaintexts[0]!.length }, (_, i) => parts.map((part) => part[i]!));
+  return Array.from({ length: components }, (_, c) =>
+    joinAll([codec.group.identity(0), ...chunks.map((parts) => parts[c]!)]),
+  );
 }
 
 // --- texts --------------------------------------------------------------------------------------------------------
+
+function textOfLines(count: number, line: (index: number) => string): Uint8Array {
+  const pieces = inChunks(
+    (function* () {
+      for (let i = 0; i < count; i++) yield line(i);
+    })(),
+    (some) => utf8(`${some.join('\n')}\n`),
+  );
+  return concatenate(...pieces);
+}
 
 function text(bytes: Uint8Array): string {
   try {
@@ -196,10 +239,14 @@ function text(bytes: Uint8Array): string {
   }
 }
 
-function lines(source: string): string[] {
-  const found = source.split('\n');
-  if (found.at(-1) === '') found.pop();
-  return found;
+/** The lines of a text in UTF-8, one after the other. */
+function* lines(bytes: Uint8Array): Generator<string> {
+  for (let from = 0; from < bytes.length; ) {
+    const end = bytes.indexOf(0x0a, from);
+    const to = end === -1 ? bytes.length : end;
+    yield text(bytes.subarray(from, to));
+    from = to + 1;
+  }
 }
 
 const hexOctets = (line: string): Uint8Array => fromHex(line) ?? noLines();
@@ -224,10 +271,4 @@ function mirrorArray(source: string): Uint8Array[] {
   const parsed = parseJson(source);
   if (!Array.isArray(parsed)) return noLines();
   return parsed.map((value) => serialise(treeOf(fromMirror(value))));
-}
-
-/** The codec of lists of one width under a key of width one. */
-export function narrowCodec(group: Group, width = 1): ProductCodec {
-  const shape: Shape = { width, keyWidth: 1 };
-  return new ProductCodec(group, shape);
 }

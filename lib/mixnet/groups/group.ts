@@ -76,6 +76,8 @@ export interface Group {
   /** Text form in ballots and public keys: SEC 1 hex or a decimal number (D45). */
   elementText(v: Elements, index: number): string;
   parseElement(text: string, what: string): Elements;
+  /** Many at once; `what` names the one that is refused. */
+  parseElements(texts: readonly string[], what: (index: number) => string): Elements;
   /** As `vmnv -t` prints the group, an element and an array. */
   readonly tracedName: string;
   tracedElement(v: Elements, index: number): string;

@@ -24,6 +24,8 @@ import { type GroupOperations, multiPowerOf, pippengerWindow } from './multiExpo
 import { ScalarRing, sameLength } from './scalarRing.ts';
 import { type Elements, item, join, type Scalars, slice, vectorOf } from './vectors.ts';
 
+const elementPattern = /^[1-9][0-9]*$/;
+
 /** Time of one modular BigInt product against one bit of an OpenSSL exponentiation, as measured at 2048 bits. */
 const productPerExponentBit = 6;
 
@@ -269,12 +271,29 @@ export class ModpGroup implements Group {
   }
 
   parseElement(text: string, what: string): Elements {
-    if (!/^[1-9][0-9]*$/.test(text) || text.length > 4 * this.stride) {
+    if (!elementPattern.test(text) || text.length > 4 * this.stride) {
       throw new Refusal('element-not-canonical', `${what} is not a positive decimal number`);
     }
     const value = BigInt(text);
     this.#check(value, what);
     return this.#vector([value]);
+  }
+
+  parseElements(texts: readonly string[], what: (index: number) => string): Elements {
+    const values = texts.map((text, i) => {
+      const value = elementPattern.test(text) && text.length <= 4 * this.stride ? BigInt(text) : 0n;
+      if (value <= 0n || value >= this.prime) this.parseElement(text, what(i));
+      return value;
+    });
+    const elements = this.#vector(values);
+    try {
+      this.checkElements(elements.bytes, 'element');
+    } catch {
+      texts.forEach((text, i) => {
+        this.parseElement(text, what(i));
+      });
+    }
+    return elements;
   }
 
   get tracedName(): string {

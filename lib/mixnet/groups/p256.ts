@@ -46,6 +46,9 @@ const curveName = 'P-256';
 /** Octets of a message in one point (VF 3.3). */
 const messageLength = Math.floor((256 - 1) / 8) - 3;
 
+/** SEC 1, 2.3.3, uncompressed. */
+const pointText = /^04[0-9a-f]{128}$/;
+
 const operations: GroupOperations<Point> = {
   one: Point.ZERO,
   multiply: (left, right) => left.add(right),
@@ -273,7 +276,7 @@ export class P256Group implements Group {
   }
 
   parseElement(text: string, what: string): Elements {
-    const bytes = /^04[0-9a-f]{128}$/.test(text) ? fromHex(text) : null;
+    const bytes = pointText.test(text) ? fromHex(text) : null;
     if (bytes === null) {
       throw new Refusal(
         'element-not-canonical',
@@ -282,6 +285,30 @@ export class P256Group implements Group {
     }
     checkPoint(toBigInt(bytes.subarray(1, 33)), toBigInt(bytes.subarray(33)), what);
     return vectorOf('elements', stride, bytes.slice(1));
+  }
+
+  parseElements(texts: readonly string[], what: (index: number) => string): Elements {
+    const bytes = new Uint8Array(texts.length * stride);
+    const octets = buffer(bytes);
+    texts.forEach((text, i) => {
+      if (!pointText.test(text)) this.parseElement(text, what(i));
+      octets.write(text.slice(2), i * stride, 'hex');
+    });
+    const bad = this.firstInvalidPoint(bytes);
+    if (bad !== -1) this.parseElement(texts[bad]!, what(bad));
+    return vectorOf('elements', stride, bytes);
+  }
+
+  /** The first that cannot be parsed as a point, -1 if all can. */
+  protected firstInvalidPoint(bytes: Uint8Array): number {
+    for (let i = 0; i < bytes.length / stride; i++) {
+      const [x, y] = [
+        toBigInt(bytes.subarray(i * stride, i * stride + coordinate)),
+        toBigInt(bytes.subarray(i * stride + coordinate, (i + 1) * stride)),
+      ];
+      if (x >= p || y >= p || (y * y) % p !== curveEquation(x)) return i;
+    }
+    return -1;
   }
 
   tracedElement(v: Elements, index: number): string {

@@ -15,7 +15,6 @@ import { largestKernelModulus, ModpKernelGroup } from './modpKernelGroup.ts';
 import { P256KernelGroup } from './p256KernelGroup.ts';
 
 export const groupNames = ['P-256', 'modp-2048', 'modp-3072'] as const;
-export type GroupName = (typeof groupNames)[number];
 
 const known = new Map<string, Group>();
 let executor: Executor | undefined;

@@ -42,7 +42,13 @@ export function join<K extends string>(
   first: FlatVector<K>,
   ...rest: readonly FlatVector<K>[]
 ): FlatVector<K> {
-  const all = [first, ...rest];
+  return joinAll([first, ...rest]);
+}
+
+/** As many as there are, at least one. */
+export function joinAll<K extends string>(all: readonly FlatVector<K>[]): FlatVector<K> {
+  const [first] = all;
+  if (first === undefined) throw new RangeError('nothing to join');
   const bytes = new Uint8Array(all.reduce((sum, v) => sum + v.bytes.length, 0));
   let at = 0;
   for (const v of all) {

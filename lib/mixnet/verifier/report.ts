@@ -8,10 +8,13 @@
 import type { Group } from '../groups/group.ts';
 import { allHold, type Claim, establish } from '../proofs/equations.ts';
 import { Refusal, type RefusalReason } from '../refusal.ts';
+import { sectionOf } from './sections.ts';
 
 export interface VerificationStep {
   /** Stable, e.g. `shuffle-2`. */
   readonly id: string;
+  /** Where docs/specification/verification.md describes it. */
+  readonly section: number;
   readonly title: string;
   readonly ok: boolean;
   readonly reason?: RefusalReason;
@@ -133,7 +136,9 @@ export class VerificationReport {
     throw new Halt();
   }
 
-  #add(step: VerificationStep): void {
+  #add(outcome: Omit<VerificationStep, 'section'>): void {
+    const { id, ...rest } = outcome;
+    const step = { id, section: sectionOf(id), ...rest };
     this.steps.push(step);
     this.#onStep?.(step);
   }
