@@ -27,6 +27,8 @@ import { SharedRing } from './sharedRing.ts';
 const SCALAR_BITS = 256;
 /** Tables kept for bases that recur: the generator, h_0, public keys. */
 const TABLES = 6;
+/** How many lists of a session are raised from one base, on average: the generator five, h_0 two, a key one. */
+const USES = 3;
 let nextTable = 1;
 
 export type FixedBaseTerm = Readonly<{ base: Uint8Array; scalars: Uint8Array }>;
@@ -218,7 +220,7 @@ export class P256Kernel {
   #table(base: Uint8Array, count: number): FixedBaseTable {
     if (base.length !== POINT_OCTETS) throw new RangeError('a fixed base is one point');
     const key = Buffer.from(base).toString('latin1');
-    const width = fixedBaseWidth(count, SCALAR_BITS);
+    const width = fixedBaseWidth(USES * count, SCALAR_BITS);
     let table = this.#tables.get(key);
     if (table === undefined || table.width < width) {
       const octets = this.executor.engines.p256.makeTable(base, width, SCALAR_BITS);
