@@ -203,7 +203,12 @@ export function createRegistry(): Registry {
     for (const [action, [handler, hooks]] of Object.entries(actions))
       registry.add(
         defineTask(
-          { queue, action, ...(action === 'flaky' ? { retry: { attempts: 20, initialDelay: 50 } } : {}) },
+          {
+            queue,
+            action,
+            idempotent: action === 'plain',
+            ...(action === 'flaky' ? { retry: { attempts: 20, initialDelay: 50 } } : {}),
+          },
           handler,
           hooks,
         ),

@@ -64,6 +64,28 @@ export class Network {
     };
   }
 
+  /** What an original sends: once, with no regard for the answer. */
+  post(from: string, to: string, queue: string, body: unknown): void {
+    const { world, occasions, horizon } = this.#options;
+    const number = this.#nextNumber(from, to);
+    const fault = world.now <= horizon ? occasions.request(from, to, number) : undefined;
+    if (this.#blocked(from, to) || fault?.what === 'lost') return;
+    const arrive = (): void => {
+      void this.#options.server(to)?.single(from, queue, body);
+    };
+    const late = fault?.what === 'late' ? fault.milliseconds : 0;
+    // Every message travels on a connection of its own, and they overtake each other.
+    world.after(5 * this.#journey() + late, null, arrive);
+    if (fault?.what === 'twice') world.after(5 * this.#journey() + fault.milliseconds, null, arrive);
+  }
+
+  #nextNumber(from: string, to: string): number {
+    const link = `${from} ${to}`;
+    const number = this.#numbers.get(link) ?? 0;
+    this.#numbers.set(link, number + 1);
+    return number;
+  }
+
   #request(
     from: Machine,
     peer: ReachablePeer,
@@ -73,9 +95,7 @@ export class Network {
     const { world, occasions, horizon, trace } = this.#options;
     const { name } = from.node;
     const to = peer.name;
-    const link = `${name} ${to}`;
-    const number = this.#numbers.get(link) ?? 0;
-    this.#numbers.set(link, number + 1);
+    const number = this.#nextNumber(name, to);
     const fault = occasions.any && world.now <= horizon ? occasions.request(name, to, number) : undefined;
     if (fault !== undefined) trace(`${name} → ${to}: request ${number} ${fault.what}`);
     return new Promise((resolve, reject) => {

@@ -235,6 +235,25 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'original',
+    about: 'one of the peers is an original frestq, which repeats itself and never retries',
+    plan: (random) => {
+      const made = nodes(random, 1, 2);
+      const all: PlannedNode[] = [...made, { name: 'o', processes: 1, original: true }];
+      const is = random.pick(['sequential', 'parallel', 'synchronized'] as const);
+      // What it loses is asked for again; what cannot be asked for expires.
+      const its: Spec = { is: 'simple', on: 'o', does: 'plain', asks: 400, expires: 30_000 };
+      const count = is === 'synchronized' ? 1 : random.between(1, 2);
+      const below = [...tasks(random, made, 1, 2), ...Array.from({ length: count }, () => its)];
+      const sent = Array.from({ length: random.between(0, 2) }, (_, index): Request => {
+        const taskId = random.chance(0.7) ? `o-${index}` : null;
+        const action = random.pick(['work', 'grow', 'fail'] as const);
+        return { at: random.between(10, 1500), node: 'o', to: random.pick(made).name, action, taskId };
+      });
+      return plan({ nodes: all, requests: [ask({ is, below }), ...sent] });
+    },
+  },
+  {
     name: 'creation',
     about: 'an election is created: approvals, a common key generation, publication',
     plan: (random) => {

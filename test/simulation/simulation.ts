@@ -6,23 +6,28 @@ import type { Registry } from '../../lib/engine/definitions.ts';
 import { ConclaveError } from '../../lib/errors.ts';
 import type { PeerRow } from '../../lib/store/peers.ts';
 import { drawFaults, type Fault, type FaultKind, Occasions } from './faults.ts';
-import { build, createRegistry, mayFail, type Spec } from './handlers.ts';
+import { type Action, build, createRegistry, mayFail, type Spec } from './handlers.ts';
 import { Checker, describe, type Violation } from './invariants.ts';
 import { EPOCH, type NodeState, type Tempo } from './machine.ts';
 import { Network } from './network.ts';
 import { type NodeSettings, SimulatedNode, urlOf } from './node.ts';
+import { Original, type OriginalOptions } from './original.ts';
 import { Random } from './random.ts';
 import { World } from './world.ts';
 
 export interface PlannedNode {
   name: string;
   processes: number;
+  /** An original frestq. */
+  original?: true;
 }
 
 /** What somebody asks of a node. */
 export type Request =
   | { at: number; node: string; create: Spec; name: string }
-  | { at: number; node: string; cancel: string };
+  | { at: number; node: string; cancel: string }
+  /** An original sends a task, with an id or without. */
+  | { at: number; node: string; to: string; action: Action; taskId: string | null };
 
 /** A scenario, once its seed is known. */
 export interface Plan {
@@ -71,7 +76,7 @@ let registry: Registry | undefined;
 export function simulate(scenario: Scenario, seed: number, options: RunOptions = {}): Result {
   const plan = scenario.plan(new Random(seed, `plan ${scenario.name}`));
   const drawn = drawFaults(new Random(seed, 'faults'), {
-    nodes: plan.nodes.map((node) => ({ ...node, original: false })),
+    nodes: plan.nodes.map((node) => ({ ...node, original: node.original === true })),
     horizon: plan.horizon,
     kinds: plan.faults,
     most: plan.mostFaults,
@@ -103,6 +108,7 @@ class Simulation {
   readonly #world = new World();
   readonly #checker = new Checker();
   readonly #nodes = new Map<string, SimulatedNode>();
+  readonly #originals = new Map<string, Original>();
   readonly #scenario: Scenario;
   readonly #plan: Plan;
   readonly #seed: number;
@@ -144,7 +150,7 @@ class Simulation {
       partitions: this.#faults.filter((fault) => fault.kind === 'partition'),
       horizon,
       milliseconds: tempo.network,
-      server: (name) => this.#nodes.get(name)?.any(),
+      server: (name) => this.#originals.get(name) ?? this.#nodes.get(name)?.any(),
       trace: this.#trace,
     });
     const common: NodeSettings = {
@@ -160,7 +166,14 @@ class Simulation {
     const skewed = random.chance(0.3);
     const known = random.chance(0.8);
     registry ??= createRegistry();
-    for (const { name, processes } of nodes) {
+    for (const { name, processes, original } of nodes) {
+      if (original === true) {
+        const post: OriginalOptions['post'] = (to, queue, body) => network.post(name, to, queue, body);
+        const own = new Random(this.#seed, `node ${name}`);
+        this.#originals.set(name, new Original({ name, world, random: own, post }));
+        this.#checker.original(name);
+        continue;
+      }
       const state: NodeState = {
         name,
         world,
@@ -181,7 +194,7 @@ class Simulation {
         settings: common,
         network,
         random: own,
-        peers: nodes.filter((other) => other.name !== name).map((other) => peerRow(other.name, known)),
+        peers: nodes.filter((other) => other.name !== name).map((other) => peerRow(other, known)),
         processes,
         skew: () => (skewed ? own.between(-2000, 2000) : 0),
         received: (receiver, messages, receipts) => {
@@ -240,7 +253,7 @@ class Simulation {
     const { requests } = this.#plan;
     const cancelled = new Set(requests.flatMap((request) => ('cancel' in request ? [request.cancel] : [])));
     for (const request of requests) {
-      if ('cancel' in request || cancelled.has(request.name) || mayFail(request.create)) continue;
+      if (!('create' in request) || cancelled.has(request.name) || mayFail(request.create)) continue;
       const root = this.#nodes.get(request.node)!.database.tasks.get(this.#roots.get(request.name) ?? '');
       // A task may be given up when its workers die again and again.
       if (root?.status !== 'error' || root.error?.message.includes('the workers that executed') === true)
@@ -259,6 +272,11 @@ class Simulation {
   // What people ask for
 
   #ask(request: Request, attempt: number): void {
+    if ('action' in request) {
+      this.#requestsOpen -= 1;
+      this.#originals.get(request.node)!.send(request.to, request.action, request.taskId);
+      return;
+    }
     const node = this.#nodes.get(request.node)!;
     const process = node.any();
     const again = (): void => {
@@ -386,14 +404,14 @@ function describeChange(task: Parameters<typeof describe>[0]): string {
   return describe(task);
 }
 
-function peerRow(name: string, known: boolean): PeerRow {
+function peerRow({ name, original }: PlannedNode, known: boolean): PeerRow {
   return {
     id: name,
     name,
     url: urlOf(name),
     certificates: [],
     roles: ['authority'],
-    dialect: known ? 'conclave' : 'unknown',
+    dialect: known ? (original === true ? 'frestq' : 'conclave') : 'unknown',
     addedDate: new Date(EPOCH),
     lastContact: null,
     downSince: null,
