@@ -95,7 +95,7 @@ describe('tallying, against everybody: two of three authorities', function () {
   });
 
   it('given an authority that stops in the middle of its shuffle, then it is left out when its time is over, and the tally goes on (D34)', async () => {
-    test.settings.get(DIRECTOR)!.tallyStepSeconds = 4;
+    test.settings.get(DIRECTOR)!.tallyStepSeconds = 6;
     const { release } = hold(test, 'auth2', 'shuffle');
     const root = await test.tally(1, lines);
     expect(root.error).to.equal(null);
