@@ -2,6 +2,7 @@
  * What the election workflows get from the node (`ElectionServices`), composed from its parts. Nothing here knows how an
  * election goes.
  */
+import { availableParallelism } from 'node:os';
 import type { ElectionServices, PeerReference } from '../../tasks/election/services.ts';
 import type { Engine } from '../engine/engine.ts';
 import { MixnetWorker } from '../mixnet/worker/client.ts';
@@ -31,7 +32,7 @@ export interface ServiceParts {
 /** `close` ends the mix-net's threads. */
 export function createServices(parts: ServiceParts): { services: ElectionServices; close(): Promise<void> } {
   const { settings, identity, secrets, database, peers, bulkData, log } = parts;
-  const mixnet = new MixnetWorker();
+  const mixnet = new MixnetWorker({ threads: MIXNET_THREADS });
   const outgoing = new OutgoingByPeer(settings, identity, peers);
   const services: ElectionServices = {
     node: { name: settings.name, url: settings.root_url },
@@ -49,8 +50,8 @@ export function createServices(parts: ServiceParts): { services: ElectionService
       maxQuestions: settings.max_questions,
       defaultGroup: settings.default_group,
       maxVotesBytes: settings.limits.votes_bytes,
-      tallyWaitSeconds: TALLY_WAIT_SECONDS,
-      tallyStepSeconds: TALLY_STEP_SECONDS,
+      tallyWaitSeconds: settings.tally_wait,
+      tallyStepSeconds: settings.tally_step,
     },
     mixnet,
     log,
@@ -73,10 +74,8 @@ export function createServices(parts: ServiceParts): { services: ElectionService
   return { services, close: () => mixnet.close() };
 }
 
-/** An authority beyond the threshold that is a little late, or was just started again, is worth waiting for. */
-const TALLY_WAIT_SECONDS = 30;
-/** One shuffle or one verification of a large election on a slow machine. */
-const TALLY_STEP_SECONDS = 6 * 3600;
+/** So that a key generation does not wait behind another election's shuffle. */
+const MIXNET_THREADS = Math.max(2, availableParallelism() - 1);
 
 /** Below which the public folder is found, without a slash at its end. */
 export function publicUrl(settings: Settings): string {

@@ -255,6 +255,14 @@ const Sections = z.strictObject({
     .describe('True approves every request of a peer without a person. For demonstrations only.'),
   allow_multiple_tallies: z.boolean().default(false).describe('True allows an election to be tallied again.'),
   max_questions: z.int().min(1).max(1000).default(15).describe('Questions of one election, at most.'),
+  tally_wait: seconds
+    .default(30)
+    .describe(
+      'With a threshold below the number of authorities: how long a tally waits for the others once enough are ready.',
+    ),
+  tally_step: seconds
+    .default(7200)
+    .describe('How long an authority may take for one step of a tally before it is left out.'),
   default_group: z.enum(GROUPS).default('P-256').describe('Group of an election whose request names none.'),
   limits: z
     .strictObject({
