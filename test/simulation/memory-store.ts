@@ -156,7 +156,7 @@ function engineTransaction(gate: Gate, transaction: MemoryTransaction): EngineTr
     lock: (ids) =>
       gate.pass<Task[]>(
         'first',
-        (answer, fail) => transaction.lock(ids, answer, () => fail(new ConnectionLost('it was rolled back'))),
+        (answer, fail) => transaction.lock(ids, answer, () => fail(refusal(transaction))),
         transaction,
       ),
     load: (ids) => inside(() => transaction.load(ids)),
@@ -204,6 +204,12 @@ function openTransaction(database: MemoryDatabase, gate: Gate, left: () => void)
       end();
     },
   };
+}
+
+function refusal(transaction: MemoryTransaction): Error {
+  return transaction.open
+    ? new DatabaseError('40P01', 'deadlock detected')
+    : new ConnectionLost('it was rolled back');
 }
 
 /** The turns of handlers that want a transaction. */

@@ -55,16 +55,10 @@ export class MemoryTransaction {
 
   /**
    * Calls `granted` when the trees are locked; at once, if nobody else holds them. `refused`: the transaction was
-   * rolled back while it waited.
+   * rolled back while it waited, or has to begin again.
    */
   lock(ids: readonly string[], granted: (tasks: Task[]) => void, refused: () => void): void {
-    const { tasks } = this.#database;
-    const roots: string[] = [];
-    for (const id of ids) {
-      const task = tasks.get(id);
-      if (task !== undefined && !roots.includes(task.rootId)) roots.push(task.rootId);
-    }
-    roots.sort();
+    const roots = this.#rootsOf(ids).sort();
     let next = 0;
     const go = (): void => {
       if (!this.open) return;
@@ -75,9 +69,30 @@ export class MemoryTransaction {
         next += 1;
       }
       this.#refused = undefined;
+      // Tasks that came to be while it waited: PostgreSQL's second statement sees them, and locks them as they are.
+      for (const late of this.#rootsOf(ids)) {
+        if (roots.includes(late)) continue;
+        if (!this.#database.tryLock(this, late, () => {})) {
+          this.failed = true;
+          refused();
+          return;
+        }
+        this.#locked.add(late);
+        roots.push(late);
+      }
       granted(this.#read(ids, roots));
     };
     go();
+  }
+
+  #rootsOf(ids: readonly string[]): string[] {
+    const { tasks } = this.#database;
+    const roots = new Set<string>();
+    for (const id of ids) {
+      const task = tasks.get(id);
+      if (task !== undefined) roots.add(task.rootId);
+    }
+    return [...roots];
   }
 
   #read(ids: readonly string[], roots: readonly string[]): Task[] {
