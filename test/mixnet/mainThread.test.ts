@@ -52,8 +52,8 @@ describe('The main thread', () => {
     const { codec, group } = session;
     const { polynomial, shares } = trustedKey(session);
     const key = jointKey(polynomial);
-    const plaintexts = group.powerOfFixed(group.generator, group.ring.random(3000));
-    const list = encrypt(codec, key, [plaintexts], [group.ring.random(3000)]);
+    const plaintexts = group.powerOfFixed(group.generator, group.ring.random(2000));
+    const list = encrypt(codec, key, [plaintexts], [group.ring.random(2000)]);
     const folder = mkdtempSync(join(tmpdir(), 'main-thread-'));
     const worker = new MixnetWorker({ kernelThreads: 2 });
     try {
