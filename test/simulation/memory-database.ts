@@ -58,7 +58,6 @@ export class DatabaseError extends Error {
 
 export const UNIQUE_VIOLATION = '23505';
 export const FOREIGN_KEY_VIOLATION = '23503';
-export const NOTHING: readonly never[] = [];
 
 export interface DatabaseOptions {
   /** Root queues URL of the node whose database it is. */
@@ -188,7 +187,7 @@ export class MemoryDatabase {
     this.pending.delete(row.sequence);
   }
 
-  committed(changes: readonly Change[], effects: readonly Effect[] = NOTHING): void {
+  committed(changes: readonly Change[], effects: readonly Effect[] = []): void {
     for (const listener of this.#commitListeners) listener(changes, effects);
   }
 

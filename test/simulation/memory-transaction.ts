@@ -3,7 +3,6 @@
  * lock, or throw as PostgreSQL does.
  */
 import type { OutgoingMessage, Status, Task, Timer, TimerKind } from '../../lib/engine/model.ts';
-import { hasEnded } from '../../lib/engine/model.ts';
 import type { ChildrenQuery, ProcessedMessage } from '../../lib/engine/store.ts';
 import type { Failure } from '../../lib/errors.ts';
 import {
@@ -323,9 +322,4 @@ export class MemoryTransaction {
 
 function duplicate(what: string): DatabaseError {
   return new DatabaseError(UNIQUE_VIOLATION, `${what} is there already`);
-}
-
-/** Whether nothing of a task says that somebody works on it. */
-export function isAtRest(task: Task): boolean {
-  return !hasEnded(task) || (task.job === null && task.workerId === null && !task.slot);
 }
