@@ -14,7 +14,7 @@ import {
   SCALAR_LIMBS,
   SCALAR_OCTETS,
   TREE_OCTETS,
-  UNIT,
+  unitOf,
 } from './p256Job.ts';
 import { RingKernel } from './ringKernel.ts';
 import { Arena, loadModule } from './wasmModule.ts';
@@ -48,8 +48,9 @@ export class P256Engine {
       this.#multiScalar(job, unit);
       return;
     }
-    const from = unit * UNIT[job.op];
-    const range = { from, count: Math.min(UNIT[job.op], jobSize(job) - from) };
+    const size = unitOf(job);
+    const from = unit * size;
+    const range = { from, count: Math.min(size, jobSize(job) - from) };
     switch (job.op) {
       case 'sum':
         this.#sum(job, range);

@@ -34,6 +34,8 @@ export type P256Job =
       op: 'fixedBase';
       terms: readonly Readonly<{ table: FixedBaseTable; scalars: Uint8Array }>[];
       addend: Uint8Array | null;
+      /** Elements of a unit (`evenUnit`). */
+      unit: number;
       out: Uint8Array;
     }>
   | Readonly<{
@@ -107,7 +109,22 @@ export function jobSize(job: Exclude<P256Job, { op: 'multiScalar' }>): number {
   }
 }
 
+/** Elements of a unit of this job. */
+export function unitOf(job: Exclude<P256Job, { op: 'multiScalar' }>): number {
+  return job.op === 'fixedBase' ? job.unit : UNIT[job.op];
+}
+
+/** Fewer elements are not worth another thread's attention. */
+const SMALLEST_UNIT = 128;
+
+/** At most `largest`, and such that every thread gets as much as the others. */
+export function evenUnit(count: number, largest: number, threads: number): number {
+  if (threads === 1 || count === 0) return largest;
+  const rounds = Math.ceil(count / (largest * threads));
+  return Math.max(SMALLEST_UNIT, Math.ceil(count / (rounds * threads)));
+}
+
 export function unitCount(job: P256Job): number {
   if (job.op === 'multiScalar') return job.plan.chunks * job.plan.ranges;
-  return Math.ceil(jobSize(job) / UNIT[job.op]);
+  return Math.ceil(jobSize(job) / unitOf(job));
 }

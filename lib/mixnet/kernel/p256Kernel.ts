@@ -14,6 +14,7 @@ import { planMultiScalar } from './multiScalarPlan.ts';
 import {
   CANDIDATE_OCTETS,
   COMPRESSED_OCTETS,
+  evenUnit,
   type FixedBaseTable,
   type Operand,
   POINT_OCTETS,
@@ -102,6 +103,7 @@ export class P256Kernel {
       op: 'fixedBase',
       terms: shared,
       addend: addend === null ? null : this.executor.share(addend),
+      unit: evenUnit(count, UNIT.fixedBase, this.executor.threads),
       out,
     });
     terms.forEach(({ scalars }, i) => {
