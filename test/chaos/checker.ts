@@ -41,8 +41,8 @@ const TASKS = `select id, root_id as root, parent_id as parent, label, task_type
   error, worker_id as worker, job, slot from tasks`;
 const EFFECTS = 'select task_id as task, tree, count(*)::integer as times from chaos_effects group by 1, 2';
 const PENDING = `select id, action, receiver_url as receiver, error from messages where state = 'pending'`;
-/** Ends that the sender decides while the receiver works. */
-const ENDED_BY_SENDER = new Set(['cancelled', 'expired', 'undeliverable', 'quorum_reached']);
+/** Ends that the sender decides while the receiver may work. */
+const ENDED_BY_SENDER = new Set(['cancelled', 'expired', 'undeliverable']);
 
 export async function readNode(authority: ChaosAuthority): Promise<NodeRows> {
   const { database } = authority;
@@ -123,7 +123,9 @@ function agreement(node: NodeRows, task: TaskRow, nodes: readonly NodeRows[]): s
   const name = `${node.authority.name} and ${there.authority.name}: ${described(task)}`;
   const other = there.byId.get(task.id);
   if (task.received) return other === undefined ? [`${name} is unknown to its sender`] : [];
-  const ended = ENDED_BY_SENDER.has(task.error?.code ?? '');
+  const code = task.error?.code ?? '';
+  if (code === 'not_started') return other === undefined ? [] : [`${name} was not started here, and arrived`];
+  const ended = ENDED_BY_SENDER.has(code);
   if (other === undefined) return ended ? [] : [`${name} ended as ${task.status} and never arrived`];
   if (ended) return [];
   if (other.status !== task.status) return [`${name} is ${task.status} here and ${other.status} there`];

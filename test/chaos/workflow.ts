@@ -122,7 +122,10 @@ export function randomShape(random: Random, urls: readonly string[], depth = 3):
     const refusing: Shape = { kind: 'leaf', action: 'refuse', at, pause: work() };
     return { kind: random.chance(0.5) ? 'recovering' : 'sequential', children: [...children(), refusing] };
   }
-  const meeting = urls.map((each): Shape => ({ kind: 'leaf', action: 'meet', at: each, pause: work() }));
+  // Short: everybody else waits for the slots meanwhile.
+  const meeting = urls.map((each): Shape => {
+    return { kind: 'leaf', action: 'meet', at: each, pause: random.between(0, 150) };
+  });
   return { kind: 'synchronized', children: meeting };
 }
 

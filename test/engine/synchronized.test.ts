@@ -387,6 +387,38 @@ describe('engine: synchronized tasks (FQ-T4, D16)', () => {
     expect(ended[0]!.epoch).to.equal(1);
   });
 
+  it('three directors that wait for one slot get it by the age of their trees, not by when their invitations came', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    script.mayEnd = promise;
+    const { engine } = node('a');
+    const holding = await engine.create(synchronized([at('a')]));
+    await until('the slot is held', () => happened.includes('a:start'));
+    hold('frestq.synchronize_task', 'a');
+    const oldest = await node('b').engine.create(synchronized([at('a', { data: 'oldest' })]));
+    const younger = await engine.create(synchronized([at('a', { data: 'younger' })]));
+    await until('the younger waits', async () => (await statusesOf('a', younger))[0] === 'syncing');
+    await letThrough();
+    await until('the oldest waits', async () =>
+      (await node('a').tasks()).some(({ input }) => input === 'oldest'),
+    );
+    happened.length = 0;
+    resolve();
+    await Promise.all([engine.ended(holding), engine.ended(younger), node('b').engine.ended(oldest)]);
+    // Each has reserved once: no slot was taken from anybody.
+    expect(happened.filter((what) => what.startsWith('a:'))).to.deep.equal([
+      'a:reserve',
+      'a:start',
+      'a:reserve',
+      'a:start',
+    ]);
+    const [first, second] = await Promise.all([
+      node('b').engine.store.task(oldest),
+      engine.store.task(younger),
+    ]);
+    expect([first?.epoch, second?.epoch]).to.deep.equal([1, 1]);
+    expect(first!.modifiedDate.getTime()).to.be.lessThan(second!.modifiedDate.getTime());
+  });
+
   it('with a quorum, a missing peer is waited for so long, and left out (D16)', async () => {
     hold('frestq.synchronize_task', 'c');
     const { engine } = node('a');

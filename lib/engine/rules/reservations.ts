@@ -163,8 +163,20 @@ export function nextJob(task: Task, context: Context): Partial<Task> {
     if (containerFacts(task, context)?.hearsNewReservation === true)
       return { ...newReservation(context), slot: task.slot };
   if (isSent(task)) return idle;
-  const job = task.status === 'syncing' ? 'reserve' : task.status === 'confirmed' ? 'execute' : null;
-  return job === null ? idle : { ...idle, job, jobQueue: task.queue, runAt: context.now };
+  if (task.status === 'syncing')
+    return { ...idle, job: 'reserve', jobQueue: task.queue, runAt: turnOf(task, context) };
+  if (task.status === 'confirmed')
+    return { ...idle, job: 'execute', jobQueue: task.queue, runAt: context.now };
+  return idle;
+}
+
+/**
+ * Invitations take their turn by the age of their trees, with which their priority begins (D16). A free slot that went to
+ * a younger tree would be taken from it again, and each time all whom its director invites begin anew.
+ */
+function turnOf({ priority }: Task, { now }: Context): Date {
+  const since = Date.parse(priority?.slice(0, now.toISOString().length) ?? '');
+  return since < now.getTime() ? new Date(Math.max(0, since)) : now;
 }
 
 export function reservationExpired(
