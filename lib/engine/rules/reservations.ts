@@ -69,7 +69,7 @@ export function reserveDone(task: Task, event: EventOf<'reserve_done'>, context:
     workerId: null,
     attempt: 0,
     error: null,
-    metadata: { ...task.metadata, reservationLost: false },
+    metadata: { ...task.metadata, reservationLost: false, yielded: false },
   };
   return announce({ ...task, ...changes }, changes, context);
 }
@@ -172,9 +172,11 @@ export function nextJob(task: Task, context: Context): Partial<Task> {
 
 /**
  * Invitations take their turn by the age of their trees, with which their priority begins (D16). A free slot that went to
- * a younger tree would be taken from it again, and each time all whom its director invites begin anew.
+ * a younger tree would be taken from it again, and each time all whom its director invites begin anew. Who gave way
+ * queues up again: an older invitation that was interrupted may wait with a later date than its age.
  */
-function turnOf({ priority }: Task, { now }: Context): Date {
+function turnOf({ priority, metadata }: Task, { now }: Context): Date {
+  if (metadata.yielded === true) return now;
   const since = Date.parse(priority?.slice(0, now.toISOString().length) ?? '');
   return since < now.getTime() ? new Date(Math.max(0, since)) : now;
 }
@@ -196,7 +198,7 @@ export function reservationExpired(
 export function release(task: Task, event: EventOf<'release'>, context: Context): Outcome {
   if (isSent(task)) return ignored('the slot is the peer’s');
   if (event.epoch !== null && event.epoch !== task.epoch) return ignored('of an earlier epoch');
-  return giveUp(task, event.reason, context);
+  return giveUp({ ...task, metadata: { ...task.metadata, yielded: true } }, event.reason, context);
 }
 
 /** The director learns that a peer gave its reservation up. */
