@@ -29,6 +29,8 @@ export class Checker {
   /** `task epoch`: performers that held a reservation. */
   readonly #reservations = new Set<string>();
   readonly #accepted = new Set<string>();
+  /** `node task`: its handler has run, or began to. */
+  readonly #ran = new Set<string>();
 
   watch(node: CheckedNode): void {
     this.#nodes.set(node.name, node);
@@ -79,6 +81,7 @@ export class Checker {
 
   #checkStep(node: CheckedNode, before: Task | undefined, after: Task, changes: readonly Change[]): void {
     if (after.status === 'reserved' && !isSent(after)) this.#reservations.add(`${after.id} ${after.epoch}`);
+    if (after.status === 'executing') this.#ran.add(`${node.name} ${after.id}`);
     const started = after.status === 'sent' || after.job === 'execute' || after.status === 'executing';
     const had = before !== undefined && (before.status !== 'created' || before.job !== null);
     if (started && !had && after.parentId !== null) this.#checkOrder(node, after);
@@ -164,6 +167,16 @@ export class Checker {
     if (!isSent(task) && task.status === 'finished' && TRACED.has(task.action) && executed !== 1)
       this.report('effects happen once', `${name} ${task.id} has finished: ${executed} times`);
     if (isSent(task)) this.#checkBothEnds(node, task);
+    else if (task.action === 'meet') this.#checkFreed(name, task);
+  }
+
+  /** FQ-A6: what `reserve` took and no start used is freed. */
+  #checkFreed(name: string, task: Task): void {
+    const count = (what: string) => this.#effects.get(`${name} ${task.id} ${what}`) ?? 0;
+    const left = count('reserve') - count('free');
+    const used = this.#ran.has(`${name} ${task.id}`) ? 1 : 0;
+    if (left < 0 || left > used)
+      this.report('reservations are freed', `${name} ${describe(task)}: ${left} left, ${task.error?.code}`);
   }
 
   #checkReason({ name }: CheckedNode, task: Task): void {
