@@ -17,11 +17,12 @@ import { printResults } from './results-text.ts';
 import { harmless, type Terminal } from './terminal.ts';
 
 interface VerifyOptions extends GlobalOptions {
+  testVectors?: boolean;
   protInfo?: string;
   hash?: string;
 }
 
-export interface Verified extends Omit<TallyVerification, 'authorities'> {
+interface Verified extends Omit<TallyVerification, 'authorities'> {
   /** Who made the keys, where the archive shows it. */
   readonly authorities?: TallyVerification['authorities'];
   readonly kind: 'tally' | 'proof directory';
@@ -37,19 +38,40 @@ export function addVerify(program: Command, terminal: Terminal, ended: (code: Ex
     .description('check a published tally with all its proofs; no node is needed')
     .option('--prot-info <file>', 'protInfo.xml of a proof directory (default: beside it)')
     .option('--hash <hash>', 'hash that the archive must have: as in tally_hash, or tally.tar.gz.sha256')
+    .option('--test-vectors', 'of a proof directory: print the intermediate values under Verificatum’s names')
     .addHelpText('after', '\nExit code: 0 valid, 1 invalid, 2 not something that could be verified.')
     .action(async (path: string, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<VerifyOptions>();
+      if (options.testVectors) return ended(await printTestVectors(path, options, terminal));
+      const started = performance.now();
       let number = 0;
       const show = (step: TallyStep): void => {
         number += 1;
         if (!options.json) terminal.out(stepLine(number, step, terminal));
       };
       const verified = await verifyPath(path, options, show);
-      if (options.json) terminal.out(JSON.stringify(verified, null, 2));
+      const seconds = Math.round(performance.now() - started) / 1000;
+      if (options.json) terminal.out(JSON.stringify(asJson(verified, seconds), null, 2));
       else conclude(verified, terminal);
       ended(verified.ok ? EXIT.ok : EXIT.failure);
     });
+}
+
+/** What `--json` prints; `reason` says why a step is not ok. */
+export interface VerifiedJson extends Omit<Verified, 'ok' | 'steps'> {
+  readonly valid: boolean;
+  readonly steps: readonly { id: string; title: string; ok: boolean; reason?: string }[];
+  readonly seconds: number;
+}
+
+function asJson({ ok: valid, steps, ...rest }: Verified, seconds: number): VerifiedJson {
+  const shown = steps.map(({ id, title, ok, detail }) => ({
+    id,
+    title,
+    ok,
+    ...(detail === undefined ? {} : { reason: detail }),
+  }));
+  return { valid, steps: shown, seconds, ...rest };
 }
 
 function stepLine(number: number, { title, ok, detail }: TallyStep, terminal: Terminal): string {
@@ -132,13 +154,7 @@ async function verifyDirectory(
   mixnet: MixnetWorker,
   onStep: (step: TallyStep) => void,
 ): Promise<Verified> {
-  const session = await exists(join(path, 'proofs', 'type'));
-  const directory = session ? join(path, 'proofs') : path;
-  if (!(await exists(join(directory, 'type')))) {
-    throw new UsageError(`${path} is neither a tally (results_json) nor a proof directory (type, version)`);
-  }
-  const file = await protInfoOf(directory, protInfoPath);
-  const protInfo = await readFile(file, 'utf8');
+  const { directory, protInfo, file } = await proofDirectory(path, protInfoPath);
   try {
     const { ok, steps, length = 0 } = await mixnet.run('verifyProofDirectory', { protInfo, directory });
     const shown = steps.map(({ id, title, ok: valid, reason, detail }) => ({
@@ -154,6 +170,39 @@ async function verifyDirectory(
     if (thrown instanceof Refusal) throw new UsageError(`${file}: ${thrown.message}`);
     throw thrown;
   }
+}
+
+/** Intermediate values of a proof directory, one a line, as `vmnv -t` names them. */
+async function printTestVectors(
+  given: string,
+  options: VerifyOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const { directory, protInfo, file } = await proofDirectory(resolve(given), options.protInfo);
+  const mixnet = new MixnetWorker();
+  try {
+    const { ok, trace } = await mixnet.run('traceProofDirectory', { protInfo, directory });
+    if (options.json) terminal.out(JSON.stringify(Object.fromEntries(trace), null, 2));
+    else for (const [name, value] of trace) terminal.out(harmless(`${name} = ${value}`));
+    return ok ? EXIT.ok : EXIT.failure;
+  } catch (thrown) {
+    if (thrown instanceof Refusal) throw new UsageError(`${file}: ${thrown.message}`);
+    throw thrown;
+  } finally {
+    await mixnet.close();
+  }
+}
+
+async function proofDirectory(
+  path: string,
+  protInfoPath: string | undefined,
+): Promise<{ directory: string; protInfo: string; file: string }> {
+  const directory = (await exists(join(path, 'proofs', 'type'))) ? join(path, 'proofs') : path;
+  if (!(await exists(join(directory, 'type')))) {
+    throw new UsageError(`${path} is neither a tally (results_json) nor a proof directory (type, version)`);
+  }
+  const file = await protInfoOf(directory, protInfoPath);
+  return { directory, protInfo: await readFile(file, 'utf8'), file };
 }
 
 async function protInfoOf(directory: string, given: string | undefined): Promise<string> {

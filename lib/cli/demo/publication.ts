@@ -11,7 +11,7 @@ import { niUri } from '../../../tasks/election/hash.ts';
 import type { ElectionResults } from '../../../tasks/election/results.ts';
 import { extractTarball } from '../../../tasks/election/tar-extract.ts';
 import { CommandFailed } from '../outcome.ts';
-import type { Verified } from '../verify.ts';
+import type { VerifiedJson } from '../verify.ts';
 import type { Account } from './account.ts';
 import { type DemoAuthority, LAUNCHER, withoutSettings } from './authority.ts';
 
@@ -65,7 +65,7 @@ export async function verifyEverywhere(
     }
   }
   account.line(`all ${archives.length} authorities have published the same archive, bit for bit`);
-  const outcomes: Verified[] = [];
+  const outcomes: VerifiedJson[] = [];
   for (const { name, path } of archives) {
     outcomes.push(await verifyAlone(name, path, announced, signal));
     account.line(`${name}: conclave verify says valid (${outcomes.at(-1)!.steps.length} steps)`);
@@ -84,26 +84,31 @@ export async function verifyEverywhere(
   return { path, sha256: sha256.toString('hex'), folder: unpacked, sessions, results: first.results };
 }
 
-async function verifyAlone(name: string, path: string, hash: string, signal: AbortSignal): Promise<Verified> {
+async function verifyAlone(
+  name: string,
+  path: string,
+  hash: string,
+  signal: AbortSignal,
+): Promise<VerifiedJson> {
   const args = [LAUNCHER, 'verify', path, '--hash', hash, '--json'];
   const options = { maxBuffer: MAX_OUTPUT_BYTES, signal, env: withoutSettings(process.env) };
   const { stdout } = await run(process.execPath, args, options).catch(
     (thrown: { stdout?: string; message: string }) => {
       signal.throwIfAborted();
       const wrong = stepsOf(thrown.stdout).find(({ ok }) => !ok);
-      const why = wrong === undefined ? thrown.message : `${wrong.title}: ${wrong.detail}`;
+      const why = wrong === undefined ? thrown.message : `${wrong.title}: ${wrong.reason}`;
       throw new CommandFailed(
         `the tally of ${name} is not valid: ${why}`,
         `Look yourself: npx conclave verify ${path}`,
       );
     },
   );
-  return JSON.parse(stdout) as Verified;
+  return JSON.parse(stdout) as VerifiedJson;
 }
 
-function stepsOf(stdout: string | undefined): Verified['steps'] {
+function stepsOf(stdout: string | undefined): VerifiedJson['steps'] {
   try {
-    return (JSON.parse(stdout ?? '') as Verified).steps;
+    return (JSON.parse(stdout ?? '') as VerifiedJson).steps;
   } catch {
     return [];
   }
