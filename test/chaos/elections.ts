@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { randomChoices, type SessionKey, voteLines } from '../../lib/cli/ballot-maker.ts';
 import { differences, electionRequest } from '../../lib/cli/demo/election.ts';
 import type { Callback, DemoManager } from '../../lib/cli/demo/manager.ts';
-import type { Verified } from '../../lib/cli/verify.ts';
+import type { VerifiedJson } from '../../lib/cli/verify.ts';
 import { MixnetWorker } from '../../lib/mixnet/worker/client.ts';
 import { niUri } from '../../tasks/election/hash.ts';
 import { parseElectionRequest } from '../../tasks/election/request.ts';
@@ -154,7 +154,7 @@ export class Elections {
     }
   }
 
-  async #published({ id, publishers }: ElectionOutcome, announced: string): Promise<Verified['results']> {
+  async #published({ id, publishers }: ElectionOutcome, announced: string): Promise<VerifiedJson['results']> {
     const { authorities, found } = this.#parts;
     const paths: string[] = [];
     for (const { name, made } of authorities) {
@@ -176,7 +176,7 @@ export class Elections {
     const options = { maxBuffer: MAX_OUTPUT_BYTES, env: withoutSettings(process.env) };
     try {
       const { stdout } = await run(process.execPath, args, options);
-      return (JSON.parse(stdout) as Verified).results;
+      return (JSON.parse(stdout) as VerifiedJson).results;
     } catch (thrown) {
       found(`election ${id}: ${path} is not valid: ${(thrown as Error).message.slice(0, 2000)}`);
       return null;
