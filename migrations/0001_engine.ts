@@ -82,6 +82,9 @@ export async function up(knex: Knex): Promise<void> {
     create index tasks_ready_free on tasks (job_queue, run_at, id)
       where job is not null and worker_id is null
         and (slot or job not in ('execute', 'reserve') or (job = 'execute' and epoch > 0));
+    -- claim, wounded: the reservations that wait for a slot, those of the oldest trees first
+    create index tasks_reserving on tasks (job_queue, priority collate "C", id)
+      where job = 'reserve' and worker_id is null;
     -- claim: how many slots of a queue are taken
     create index tasks_slots on tasks (queue_name) where slot;
     -- takeOver: the tasks of a worker that died

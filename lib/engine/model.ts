@@ -65,8 +65,6 @@ export interface TaskMetadata {
   quorumWait?: number;
   /** Performer: the reservation was given up before the start came. */
   reservationLost?: boolean;
-  /** Performer: the reservation was given up for an older tree; its next turn comes after that one’s. */
-  yielded?: boolean;
   /** Error handling runs or has run: an error from here on propagates (FQ-T8). */
   errorHandled?: boolean;
   /** It recovered from an error: the subtasks from this order on follow one another, earlier ones do not matter. */

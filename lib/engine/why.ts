@@ -128,8 +128,7 @@ function later(facts: WhyFacts): Why {
 
 function inLine(facts: WhyFacts): Why {
   const { task, holders, slots } = facts;
-  // An invitation's turn is by the age of its tree, wherever it has been meanwhile.
-  const since = task.job === 'reserve' ? task.modifiedDate : task.runAt;
+  const since = task.runAt;
   if (slots === null) {
     const sentence = `no process that serves the queue ${task.jobQueue} is known here; it waits since ${date(since)}`;
     return say(facts, 'worker', sentence, { since });

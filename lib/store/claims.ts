@@ -16,7 +16,9 @@ const NEEDS_NO_SLOT = `(slot or job not in ('execute', 'reserve') or (job = 'exe
 
 /**
  * A claim takes jobs that need no further slot, and as many others as the queue has free slots. The two are looked for
- * apart: those that wait for a slot never hide the one whose end would free it. Claims of one queue
+ * apart: those that wait for a slot never hide the one whose end would free it. A slot whose turn it is to go to a
+ * reservation goes to the oldest tree's among them (index `tasks_reserving`): from a younger one it would be taken again
+ * (`wounded`), and each time all whom that one's director has invited begin anew. Claims of one queue
  * take turns by an advisory lock, so that its concurrency holds over all processes; the lock lives as long as the
  * transaction, and so does not depend on the session (PgBouncer).
  */
@@ -30,8 +32,8 @@ export async function claim(db: Knex, request: ClaimRequest): Promise<Task[]> {
          select id, slot or job <> 'execute' as takes_none from tasks
          where job_queue = ? and job is not null and worker_id is null and ${NEEDS_NO_SLOT} and run_at <= ?
          order by run_at, id limit ? for update skip locked
-       ), with_slot as materialized (
-         select id from tasks
+       ), in_turn as materialized (
+         select id, job from tasks
          where job_queue = ? and job is not null and worker_id is null and not ${NEEDS_NO_SLOT} and run_at <= ?
          order by run_at, id
          limit (select greatest(0, least(
@@ -39,15 +41,23 @@ export async function claim(db: Knex, request: ClaimRequest): Promise<Task[]> {
              - (select count(*) from without_slot where not takes_none),
            ? - (select count(*) from without_slot))))
          for update skip locked
+       ), oldest as materialized (
+         select id from tasks
+         where job_queue = ? and job = 'reserve' and worker_id is null and not slot and run_at <= ?
+         order by priority collate "C", id
+         limit (select count(*) from in_turn where job = 'reserve')
+         for update skip locked
        ), chosen as (
-         select id from without_slot union all select id from with_slot
+         select id from without_slot
+         union all select id from in_turn where job <> 'reserve'
+         union all select id from oldest
        )
        update tasks set worker_id = ?, fence = fence + 1, last_modified_date = ?,
          slot = slot or job in ('execute', 'reserve'),
          status = case when job = 'execute' then 'executing' else status end
        from chosen where tasks.id = chosen.id
        returning ${selection('tasks')}`,
-      [queue, now, limit, queue, now, slots, queue, limit, workerId, now],
+      [queue, now, limit, queue, now, slots, queue, limit, queue, now, workerId, now],
     );
   });
 }

@@ -192,6 +192,23 @@ for (const { name, open } of STORES) {
       expect((await claim(10, 5)).map(({ id, slot }) => [id, slot])).to.deep.include(['two', true]);
     });
 
+    it('given reservations that wait, when a slot is free for one, then the oldest tree has it, however late it came', async () => {
+      const reserve = (id: string, runAt: Date, priority: string): Task =>
+        job(id, { job: 'reserve', status: 'syncing', type: 'sequential', epoch: 1, runAt, priority });
+      await insert(
+        reserve('young', T0, '2030-01-01T00:00:00.300Z young'),
+        job('start', { runAt: at(0.1) }),
+        reserve('later', at(2), '2030-01-01T00:00:00.000Z later'),
+        reserve('old', at(0.9), '2030-01-01T00:00:00.100Z old'),
+        reserve('middle', at(0.2), '2030-01-01T00:00:00.200Z middle'),
+      );
+      expect(ids(await claim(10, 1))).to.deep.equal(['old']);
+      // The turn of all others is as it was.
+      expect(ids(await claim(10, 3))).to.deep.equal(['middle', 'start']);
+      expect(ids(await claim(10, 4))).to.deep.equal(['young']);
+      expect(await claim(10, 9)).to.deep.equal([]);
+    });
+
     it('given a task that a transaction has locked, when jobs are claimed, then it is passed over', async () => {
       await insert(job('locked'), job('free'));
       const open = await store.engine.begin(new AbortController().signal);

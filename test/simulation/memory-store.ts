@@ -277,7 +277,13 @@ function claim(database: MemoryDatabase, request: ClaimRequest): Task[] {
   // A start that takes a slot without having waited for it leaves one less.
   const taking = without.filter(({ slot, job }) => !slot && job === 'execute').length;
   const free = Math.max(0, Math.min(slots - slotsTaken(database, queue) - taking, limit - without.length));
-  const chosen = [...without, ...ready.filter((task) => !needsNoSlot(task)).slice(0, free)];
+  const inTurn = ready.filter((task) => !needsNoSlot(task)).slice(0, free);
+  const others = inTurn.filter(({ job }) => job !== 'reserve');
+  const oldest = ready
+    .filter(({ job, slot }) => job === 'reserve' && !slot)
+    .sort((one, other) => inBytes(one.priority ?? '', other.priority ?? '') || inBytes(one.id, other.id))
+    .slice(0, inTurn.length - others.length);
+  const chosen = [...without, ...others, ...oldest];
   const changes = chosen.map((task) =>
     database.put({
       ...task,

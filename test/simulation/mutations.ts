@@ -130,17 +130,6 @@ export const REVERSIONS: readonly Mutation[] = [
     ],
     scenarios: ['takeover'],
   },
-  {
-    name: 'yielding',
-    pieces: [
-      {
-        file: 'lib/engine/rules/reservations.ts',
-        from: 'if (metadata.yielded === true) return now;',
-        to: '',
-      },
-    ],
-    scenarios: ['directors'],
-  },
 ];
 
 const ROOT = new URL('../../', import.meta.url).href;

@@ -21,11 +21,4 @@ export const REGRESSIONS: readonly Regression[] = [
       'a connection that broke while what a handler had asked for was checked counted as the handler’s failure',
     reversion: 'reads',
   },
-  {
-    scenario: 'directors',
-    seed: 14,
-    found:
-      'an older invitation that was interrupted lost its turn: the younger that had given way for it took the slot again, for ever',
-    reversion: 'yielding',
-  },
 ];

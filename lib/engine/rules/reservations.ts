@@ -69,7 +69,7 @@ export function reserveDone(task: Task, event: EventOf<'reserve_done'>, context:
     workerId: null,
     attempt: 0,
     error: null,
-    metadata: { ...task.metadata, reservationLost: false, yielded: false },
+    metadata: { ...task.metadata, reservationLost: false },
   };
   return announce({ ...task, ...changes }, changes, context);
 }
@@ -163,22 +163,8 @@ export function nextJob(task: Task, context: Context): Partial<Task> {
     if (containerFacts(task, context)?.hearsNewReservation === true)
       return { ...newReservation(context), slot: task.slot };
   if (isSent(task)) return idle;
-  if (task.status === 'syncing')
-    return { ...idle, job: 'reserve', jobQueue: task.queue, runAt: turnOf(task, context) };
-  if (task.status === 'confirmed')
-    return { ...idle, job: 'execute', jobQueue: task.queue, runAt: context.now };
-  return idle;
-}
-
-/**
- * Invitations take their turn by the age of their trees, with which their priority begins (D16). A free slot that went to
- * a younger tree would be taken from it again, and each time all whom its director invites begin anew. Who gave way
- * queues up again: an older invitation that was interrupted may wait with a later date than its age.
- */
-function turnOf({ priority, metadata }: Task, { now }: Context): Date {
-  if (metadata.yielded === true) return now;
-  const since = Date.parse(priority?.slice(0, now.toISOString().length) ?? '');
-  return since < now.getTime() ? new Date(Math.max(0, since)) : now;
+  const job = task.status === 'syncing' ? 'reserve' : task.status === 'confirmed' ? 'execute' : null;
+  return job === null ? idle : { ...idle, job, jobQueue: task.queue, runAt: context.now };
 }
 
 export function reservationExpired(
@@ -198,7 +184,7 @@ export function reservationExpired(
 export function release(task: Task, event: EventOf<'release'>, context: Context): Outcome {
   if (isSent(task)) return ignored('the slot is the peer’s');
   if (event.epoch !== null && event.epoch !== task.epoch) return ignored('of an earlier epoch');
-  return giveUp({ ...task, metadata: { ...task.metadata, yielded: true } }, event.reason, context);
+  return giveUp(task, event.reason, context);
 }
 
 /** The director learns that a peer gave its reservation up. */
