@@ -22,8 +22,11 @@ export type Event =
       /** Appended to the parent, after the last of its children. */
       parentNodes?: ResolvedNode[];
     }
-  /** The handler threw. `chance` in [0, 1) is the jitter of the retry. */
-  | { type: 'handler_failed'; failure: Failure; final: boolean; chance: number }
+  /**
+   * The handler threw. `chance` in [0, 1) is the jitter of the retry. `unfetched`: it was not called, because the bulk data
+   * that came with the task could not be fetched for the moment.
+   */
+  | { type: 'handler_failed'; failure: Failure; final: boolean; chance: number; unfetched?: boolean }
   /** The error handler returned; not `recovered`: the error propagates (FQ-T8). */
   | { type: 'error_handled'; recovered: boolean; output?: Json; nodes: ResolvedNode[]; failure?: Failure }
   /** `reservedIn`: the epoch in which the container had counted its reservation, if it held one to its end. */

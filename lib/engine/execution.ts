@@ -45,13 +45,22 @@ export async function execute(parts: ExecutionParts): Promise<Executed> {
     const interrupted = await wasInterrupted(thrown, requests, parts.store);
     await requests.transaction?.rollback();
     const { failure, final } = failureOf(thrown, nameOf(task, registry), parts.node.name);
-    const event = { type: 'handler_failed', failure, final, chance: parts.chance.random() } as const;
+    const chance = parts.chance.random();
+    const unfetched = isUnfetched(thrown) && { unfetched: true };
+    const event = { type: 'handler_failed', failure, final, chance, ...unfetched } as const;
     return {
       event,
       transaction: undefined,
       ...(interrupted ? { interruption: reasonOf(causeOf(thrown)) } : {}),
     };
   }
+}
+
+/** A peer that is away, a disk that is full: the task waits for its bulk data as it would have waited for its message. */
+function isUnfetched(thrown: unknown): boolean {
+  return (
+    thrown instanceof ConclaveError && thrown.code === 'async_data_failed' && thrown.data.passing === true
+  );
 }
 
 /** The database took the work away, or asks for it once more: that is no failure of the handler. */

@@ -65,6 +65,8 @@ export interface TaskMetadata {
   quorumWait?: number;
   /** Performer: the reservation was given up before the start came. */
   reservationLost?: boolean;
+  /** How often its bulk data could not be fetched for the moment. */
+  unfetched?: number;
   /** Error handling runs or has run: an error from here on propagates (FQ-T8). */
   errorHandled?: boolean;
   /** It recovered from an error: the subtasks from this order on follow one another, earlier ones do not matter. */

@@ -118,10 +118,10 @@ const JOBS = {
 
 function later(facts: WhyFacts): Why {
   const { task } = facts;
+  const { attempt, error } = task;
+  const failed = `attempt ${attempt} failed (${error?.message ?? 'no reason given'})`;
   const because =
-    task.attempt > 0
-      ? `attempt ${task.attempt} failed (${task.error?.message ?? 'no reason given'})`
-      : 'it was interrupted';
+    error?.code === 'async_data_failed' ? error.message : attempt > 0 ? failed : 'it was interrupted';
   const sentence = `${because}; it is tried again at ${date(task.runAt)}`;
   return say(facts, 'retry', sentence, { next: task.runAt });
 }

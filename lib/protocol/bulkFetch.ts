@@ -21,7 +21,7 @@ export interface BulkFetch {
   signal?: AbortSignal;
 }
 
-/** Throws `async_data_failed`. */
+/** Throws `async_data_failed`; with `passing` when nothing is wrong with the data, but a network, a peer or a disk is. */
 export async function fetchToFile(
   client: FederationClient,
   peers: Pick<PeerDirectory, 'byOrigin'>,
@@ -41,7 +41,9 @@ export async function fetchToFile(
     await rename(partial, path);
   } catch (thrown) {
     await rm(partial, { force: true });
-    throw thrown instanceof ConclaveError ? thrown : failed(fetch, reasonOf(thrown), thrown);
+    throw thrown instanceof ConclaveError
+      ? thrown
+      : failed(fetch, reasonOf(thrown), { cause: thrown, passing: true });
   }
 }
 
@@ -61,7 +63,8 @@ async function download(
   });
   if (response.statusCode !== 200) {
     await response.body.dump();
-    throw failed(fetch, `the peer ${peer.name} answered with status ${response.statusCode}`);
+    const passing = response.statusCode >= 500 || response.statusCode === 429;
+    throw failed(fetch, `the peer ${peer.name} answered with status ${response.statusCode}`, { passing });
   }
   const hash = createHash('sha256');
   let received = 0;
@@ -82,6 +85,10 @@ async function download(
   if (actual !== sha256) throw failed(fetch, `its SHA-256 is ${actual}, not the announced ${sha256}`);
 }
 
-function failed({ name }: BulkFetch, reason: string, cause?: unknown): ConclaveError {
-  return new ConclaveError('async_data_failed', { name, reason }, { cause });
+function failed(
+  { name }: BulkFetch,
+  reason: string,
+  { cause, passing = false }: { cause?: unknown; passing?: boolean } = {},
+): ConclaveError {
+  return new ConclaveError('async_data_failed', { name, reason, ...(passing && { passing }) }, { cause });
 }

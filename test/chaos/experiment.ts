@@ -198,7 +198,9 @@ class Experiment {
   async #check(): Promise<void> {
     const nodes = await Promise.all(this.#federation.authorities.map(readNode));
     this.#tasks = nodes.reduce((sum, { tasks }) => sum + tasks.length, 0);
-    for (const wrong of violations(nodes, this.#trees!.asked)) this.#finding(wrong);
+    const wrong = violations(nodes, this.#trees!.asked);
+    for (const each of wrong.slice(0, MAX_SHOWN)) this.#finding(each);
+    if (wrong.length > MAX_SHOWN) this.#finding(`and ${wrong.length - MAX_SHOWN} more of the kind`);
     await this.#elections!.check();
     for (const election of this.#elections!.outcomes) this.#checkFailure(election);
   }
@@ -220,7 +222,7 @@ class Experiment {
       ok,
       seed,
       minutes,
-      violations: this.#found.slice(0, MAX_SHOWN),
+      violations: this.#found,
       faults: this.#counts,
       skipped: this.#skipped,
       elections: this.#elections?.outcomes ?? [],

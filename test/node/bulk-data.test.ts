@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { defineTask } from '../../lib/engine/definitions.ts';
@@ -87,6 +87,25 @@ describe('bulk data (D17, D35)', function () {
     );
     const { error } = await alice.engine.ended(id);
     expect(error?.message).to.contain('SHA-256');
+  });
+
+  it('given a peer that cannot give the file now, when a task brings it, then the task waits, says why, and goes on', async () => {
+    const moved = await folders.write('moved', 'there again');
+    const reference = await alice.services.share(moved, [bobsId]);
+    await rename(moved, `${moved}.away`);
+    const id = await alice.engine.create(
+      simple({ receiver: bob.url, queue, action: 'read', asyncData: { list: reference } }),
+    );
+    // More often than a handler without retries is called.
+    const sentence = await until('it was tried twice', async () => {
+      const task = await bob.engine.store.task(id);
+      return (task?.metadata.unfetched ?? 0) >= 2 && (await bob.engine.why(id)).sentence;
+    });
+    expect(sentence).to.match(/bulk data list could not be fetched: .*status 500; it is tried again at/);
+    await rename(`${moved}.away`, moved);
+    const { output, error } = await alice.engine.ended(id);
+    expect(error).to.equal(null);
+    expect(output).to.deep.include({ text: 'there again' });
   });
 
   it('given bulk data at somebody who is no peer, when a task names it, then it is not fetched', async () => {

@@ -92,7 +92,13 @@ function grow(
   return applied(changes, effects);
 }
 
-/** A handler, or another function of a definition, threw: again later, or an error (D15). */
+/** For about eight hours, at the longest pause of a minute: then nobody works on the peer, or on the disk. */
+const MOST_UNFETCHED = 500;
+
+/**
+ * A handler, or another function of a definition, threw: again later, or an error (D15). Bulk data that cannot be fetched
+ * for the moment is no attempt of the handler's (D17).
+ */
 export function handlerFailed(task: Task, event: EventOf<'handler_failed'>, context: Context): Outcome {
   const facts = context.facts(task);
   const attempt = task.attempt + 1;
@@ -100,6 +106,17 @@ export function handlerFailed(task: Task, event: EventOf<'handler_failed'>, cont
   if (ending !== undefined) return end(task, ending.failure, context, {}, ending.quiet);
   if (task.job === 'cancel_reservation' || task.job === 'cancelled_reservation')
     return applied({ ...nextJob(task, context), attempt: 0, error: event.failure });
+  const unfetched = (task.metadata.unfetched ?? 0) + 1;
+  if (
+    event.unfetched === true &&
+    task.job === 'execute' &&
+    facts !== undefined &&
+    unfetched < MOST_UNFETCHED
+  ) {
+    const runAt = new Date(context.now.getTime() + facts.backoff(unfetched + 1, event.chance));
+    const metadata = { ...task.metadata, unfetched };
+    return applied({ workerId: null, slot: keepsSlot(task), metadata, runAt, error: event.failure });
+  }
   if (!event.final && task.job !== 'handle_error' && attempt < (facts?.attempts ?? 1)) {
     const runAt = new Date(context.now.getTime() + facts!.backoff(attempt + 1, event.chance));
     return applied({ workerId: null, slot: keepsSlot(task), attempt, runAt, error: event.failure });
