@@ -25,6 +25,8 @@ export class HandlerTransactions {
     let transaction: Knex.Transaction;
     try {
       transaction = await this.#db.transaction();
+      // knex hands a transaction out even if its BEGIN failed; its promise says why.
+      if (transaction.isCompleted()) await transaction.executionPromise;
     } catch (thrown) {
       this.#leave();
       throw thrown;
