@@ -111,6 +111,8 @@ export class NodeProcess {
   /** Whether it is to run. */
   #wanted = false;
   #stopped = false;
+  /** For good. */
+  #over = false;
   #failedStarts = 0;
 
   constructor(plan: Pick<AuthorityPlan, 'name' | 'note' | 'found'>, args: readonly string[]) {
@@ -128,6 +130,7 @@ export class NodeProcess {
   }
 
   start(): void {
+    if (this.#over) return;
     this.#wanted = true;
     if (this.#child !== null) return;
     const child = spawn(process.execPath, [NODE_PROCESS, ...this.#args], {
@@ -168,8 +171,10 @@ export class NodeProcess {
     this.#child?.kill('SIGCONT');
   }
 
+  /** Ends it in order; it is not started again. */
   async end(): Promise<void> {
     const child = this.#child;
+    this.#over = true;
     this.#wanted = false;
     if (child === null) return;
     const ended = once(child, 'exit');

@@ -22,10 +22,15 @@ if (!(treeMilliseconds >= 10)) stop(`--pause must be 10 or more milliseconds, no
 
 const print = (line: string): void => void (values.json ? process.stderr : process.stdout).write(`${line}\n`);
 print(`seed ${seed}, ${minutes} minutes of faults`);
-const summary = await experiment({ seed, minutes, treeMilliseconds, print, keep: values.keep });
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
+const { signal } = interrupted;
+const summary = await experiment({ seed, minutes, treeMilliseconds, print, keep: values.keep, signal });
 if (values.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
 else conclude(summary);
 process.exitCode = summary.ok ? 0 : 1;
+// Whoever is interrupted leaves loops behind that wait for what will not come.
+if (interrupted.signal.aborted) process.exit();
 
 function conclude({
   ok,

@@ -66,6 +66,16 @@ export class DatabaseServer {
     return found.flat();
   }
 
+  /** Ends what stands still, and then what its nodes have left running. */
+  async end(): Promise<void> {
+    const server = await this.postmaster();
+    if (server === null) return;
+    for (const { pid } of await this.backends()) signalProcess(pid, 'SIGCONT');
+    signalProcess(server, 'SIGCONT');
+    signalProcess(server, 'SIGINT');
+    while ((await this.postmaster()) === server) await pause(20);
+  }
+
   /** A backend of the node's that commits at this moment; when none does for a while, any. */
   async committing(milliseconds: number): Promise<number | null> {
     const deadline = performance.now() + milliseconds;
@@ -78,5 +88,14 @@ export class DatabaseServer {
       await pause(1);
     }
     return clients[0]?.pid ?? null;
+  }
+}
+
+/** To a process that may have ended meanwhile. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }

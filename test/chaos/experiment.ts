@@ -26,6 +26,8 @@ export interface ExperimentOptions {
   readonly print: (line: string) => void;
   /** Keep the folders of a run without findings too. */
   readonly keep: boolean;
+  /** Ends the run, and everything that it has started. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Summary {
@@ -74,19 +76,26 @@ class Experiment {
     try {
       await this.#federation.start({ note: this.#note, found: this.#finding });
       this.#note(`three authorities run, in ${this.#federation.folder}`);
-      await this.#chaosAndCalm();
+      await Promise.race([this.#chaosAndCalm(), this.#aborted()]);
       await this.#check();
     } catch (thrown) {
       this.#finding(`the test itself failed: ${(thrown as Error).stack}`);
     } finally {
       await this.#elections?.close();
-      await this.#federation.close();
+      await this.#federation.close(this.#options.keep || this.#found.length > 0);
     }
     for (const { name, log } of this.#federation.authorities)
       logs[name] = await readLog(log).catch(() => ({ errors: {}, lines: 0, damaged: 0 }));
     for (const [name, { damaged }] of Object.entries(logs))
       if (damaged > 0) this.#finding(`${name}: ${damaged} lines of the log are damaged`);
     return await this.#summary(logs);
+  }
+
+  async #aborted(): Promise<never> {
+    const { signal } = this.#options;
+    return await new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => reject(new Error('the run was interrupted')), { once: true });
+    });
   }
 
   readonly #note = (text: string): void => {

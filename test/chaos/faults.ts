@@ -6,11 +6,14 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ChaosAuthority, NodeProcess } from './authority.ts';
+import { signalProcess } from './database-server.ts';
 import type { Link, LinkMode } from './link.ts';
 import type { Fault } from './plan.ts';
 
 /** How long a commit is waited for. */
 const COMMIT_MILLISECONDS = 400;
+/** The file that fills a disk. */
+export const FILLER = 'filler';
 const PIECE = Buffer.alloc(64 * 1024, 1);
 const STRONGEST: readonly LinkMode[] = ['refused', 'silent', 'mute'];
 
@@ -104,22 +107,21 @@ export class Faults {
   async #signalServer(fault: Fault, { name, database }: ChaosAuthority, signal: NodeJS.Signals) {
     const server = await database.postmaster();
     this.#tell(fault, `${name} (${server === null ? 'it is down already' : signal})`);
-    if (server !== null) send(server, signal);
+    if (server !== null) signalProcess(server, signal);
     return () => {};
   }
 
   async #restart(fault: Fault, authority: ChaosAuthority) {
-    const committing = await authority.database.committing(COMMIT_MILLISECONDS);
+    await authority.database.committing(COMMIT_MILLISECONDS);
     // Fast: transactions are rolled back. Immediate: as a crash.
     const signal = fault.detail < 0.6 ? 'SIGINT' : 'SIGQUIT';
-    void committing;
     return this.#signalServer(fault, authority, signal);
   }
 
   async #crash(fault: Fault, { name, database }: ChaosAuthority) {
     const backend = await database.committing(COMMIT_MILLISECONDS);
     this.#tell(fault, `${name} (${backend === null ? 'it has none' : `backend ${backend}`})`);
-    if (backend !== null) send(backend, 'SIGKILL');
+    if (backend !== null) signalProcess(backend, 'SIGKILL');
     return () => {};
   }
 
@@ -127,9 +129,9 @@ export class Faults {
     const server = await database.postmaster();
     const all = [...(server === null ? [] : [server]), ...(await database.backends()).map(({ pid }) => pid)];
     this.#tell(fault, `${name} (${all.length} processes)`);
-    for (const pid of all) send(pid, 'SIGSTOP');
+    for (const pid of all) signalProcess(pid, 'SIGSTOP');
     return () => {
-      for (const pid of all) send(pid, 'SIGCONT');
+      for (const pid of all) signalProcess(pid, 'SIGCONT');
     };
   }
 
@@ -165,7 +167,7 @@ export class Faults {
 
   async #fillDisk(fault: Fault, { name, privateFolder }: ChaosAuthority): Promise<() => Promise<void>> {
     this.#tell(fault, name);
-    const filler = join(privateFolder, 'filler');
+    const filler = join(privateFolder, FILLER);
     const full = { node: name, from: Date.now(), to: Number.POSITIVE_INFINITY };
     this.diskFull.push(full);
     count(this.#disks, fault.node, 1);
@@ -202,13 +204,4 @@ function count<Key>(counts: Map<Key, number>, key: Key, change: number): number 
   const now = (counts.get(key) ?? 0) + change;
   counts.set(key, now);
   return now;
-}
-
-/** To a process that may have ended meanwhile. */
-function send(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
 }

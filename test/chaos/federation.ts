@@ -3,7 +3,7 @@
  * it, a small disk of its own for each private folder, so that it can be full.
  */
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,6 +14,7 @@ import type { Terminal } from '../../lib/cli/terminal.ts';
 import { readPeerFile } from '../../lib/protocol/peerFile.ts';
 import { eraseEmbedded } from '../../lib/store/embedded.ts';
 import { ChaosAuthority } from './authority.ts';
+import { FILLER } from './faults.ts';
 import { Link } from './link.ts';
 import { EFFECTS_TABLE } from './workflow.ts';
 
@@ -106,18 +107,23 @@ export class ChaosFederation {
     });
   }
 
-  /** Ends the processes; everything that they leave can still be read from their files. */
-  async stopNodes(): Promise<void> {
+  async #stopNodes(): Promise<void> {
     await this.#each(async ({ processes }) => {
       for (const each of processes) await each.end();
     });
   }
 
-  async close(): Promise<void> {
-    await this.stopNodes();
+  /** `keep`: what lies on the disks of their own is copied to the folder, beside where they are mounted. */
+  async close(keep: boolean): Promise<void> {
+    await this.#stopNodes();
+    await this.#each(({ database }) => database.end());
     for (const link of this.#links.values()) await link.close();
     await this.#manager?.close();
-    for (const folder of this.#mounted) await run('umount', ['-l', folder]).catch(() => {});
+    for (const folder of this.#mounted) {
+      if (keep)
+        await cp(folder, `${folder}-kept`, { recursive: true, filter: (path) => !path.endsWith(FILLER) });
+      await run('umount', ['-l', folder]).catch(() => {});
+    }
   }
 
   /** Removes everything that it has made. Close it first. */

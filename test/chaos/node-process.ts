@@ -19,6 +19,7 @@ export type Said = { ready: true } | { created: string; id: string } | { failed:
 const [settings, routes] = process.argv.slice(2) as [string, string];
 rerouteConnections(JSON.parse(routes));
 process.once('disconnect', () => process.exit(1));
+if (!process.connected) process.exit(1);
 
 const node = await startNode(await loadSettings(settings, {}), {
   workflows: (services) => {
