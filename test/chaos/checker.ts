@@ -34,6 +34,10 @@ export interface NodeRows {
   readonly byId: ReadonlyMap<string, TaskRow>;
   readonly effects: readonly { task: string; tree: string; times: number }[];
   readonly pending: readonly { id: string; action: string; receiver: string; error: unknown }[];
+  /** Messages to other nodes that these have acknowledged. */
+  readonly delivered: readonly { id: string; action: string; receiver: string }[];
+  /** Ids of messages that were processed here. */
+  readonly inbox: ReadonlySet<string>;
 }
 
 const TASKS = `select id, root_id as root, parent_id as parent, label, task_type as type, action, queue_name as queue,
@@ -41,6 +45,9 @@ const TASKS = `select id, root_id as root, parent_id as parent, label, task_type
   error, worker_id as worker, job, slot from tasks`;
 const EFFECTS = 'select task_id as task, tree, count(*)::integer as times from chaos_effects group by 1, 2';
 const PENDING = `select id, action, receiver_url as receiver, error from messages where state = 'pending'`;
+const DELIVERED = `select id, action, receiver_url as receiver from messages
+  where state = 'delivered' and not is_received and output_status between 200 and 299`;
+const INBOX = 'select id from messages where is_received';
 /** Ends that the sender decides while the receiver may work. */
 const ENDED_BY_SENDER = new Set(['cancelled', 'expired', 'undeliverable']);
 
@@ -53,6 +60,8 @@ export async function readNode(authority: ChaosAuthority): Promise<NodeRows> {
     byId: new Map(tasks.map((task) => [task.id, task])),
     effects: await database.rows(EFFECTS),
     pending: await database.rows(PENDING),
+    delivered: await database.rows(DELIVERED),
+    inbox: new Set((await database.rows<{ id: string }>(INBOX)).map(({ id }) => id)),
   };
 }
 
@@ -71,6 +80,7 @@ export function violations(nodes: readonly NodeRows[], trees: readonly AskedTree
   for (const node of nodes) {
     found.push(...atRest(node), ...exactlyOnce(node));
     for (const task of node.tasks) found.push(...agreement(node, task, nodes));
+    found.push(...arrived(node, nodes));
   }
   for (const tree of trees) found.push(...treeEnded(tree, nodes));
   return found;
@@ -134,6 +144,17 @@ function agreement(node: NodeRows, task: TaskRow, nodes: readonly NodeRows[]): s
   if (other.error?.code !== task.error?.code)
     return [`${name} has two errors: ${task.error?.code} and ${other.error?.code}`];
   return [];
+}
+
+/** What a receiver has acknowledged it has processed, and remembers: it would know it if it came again. */
+function arrived({ authority: { name }, delivered }: NodeRows, nodes: readonly NodeRows[]): string[] {
+  return delivered.flatMap(({ id, action, receiver }) => {
+    const there = nodes.find(({ authority }) => authority.url === receiver);
+    if (there === undefined || there.inbox.has(id)) return [];
+    return [
+      `${name} and ${there.authority.name}: the message ${id} (${action}) was acknowledged, and is lost`,
+    ];
+  });
 }
 
 function treeEnded({ label, node: name, expected, id }: AskedTree, nodes: readonly NodeRows[]): string[] {

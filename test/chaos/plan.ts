@@ -40,8 +40,8 @@ export interface Fault {
 /** Seconds that a fault lasts: at least, at most. */
 const LASTS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   kill: [0.1, 4],
-  // Leases last 5 seconds: some of these are longer.
-  freeze: [0.5, 9],
+  // Leases last 5 seconds: half of these are longer.
+  freeze: [1, 12],
   'kill database': [0, 0],
   'restart database': [0, 0],
   'crash backend': [0, 0],
@@ -71,8 +71,9 @@ export function planFaults(
   for (let at = 0.2; at < seconds - 0.5; at += pause * (0.3 + 1.4 * random.real())) {
     const kind = order[faults.length] ?? random.pick(possible);
     const [least, most] = LASTS[kind];
-    const wanted = least + (most - least) * random.real() ** 1.5;
-    const node = random.below(nodes);
+    const wanted = least + (most - least) * random.real() ** (kind === 'freeze' ? 1 : 1.5);
+    // The first node has two processes: there somebody takes over from one that stands still.
+    const node = kind === 'freeze' && random.chance(0.5) ? 0 : random.below(nodes);
     faults.push({
       kind,
       at,
