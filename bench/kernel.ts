@@ -10,9 +10,9 @@
 import { createECDH, getDiffieHellman, randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { KernelPool } from '../lib/mixnet/kernel/kernelPool.ts';
-import { ModpKernel } from '../lib/mixnet/kernel/modpKernel.ts';
-import { P256Kernel } from '../lib/mixnet/kernel/p256Kernel.ts';
+import { KernelPool } from '../lib/mixnet/kernel/kernel-pool.ts';
+import { ModpKernel } from '../lib/mixnet/kernel/modp-kernel.ts';
+import { P256Kernel } from '../lib/mixnet/kernel/p256-kernel.ts';
 
 type Options = { count: number; samples: number; threads: number };
 type Operation = { name: string; count: number; run: () => void };

@@ -15,7 +15,7 @@ export {
   TaskError,
   type TaskHooks,
 } from './engine/definitions.ts';
-export type { Json, Status, Task, TaskType } from './engine/model.ts';
+export type { Status, Task, TaskType } from './engine/model.ts';
 export {
   type ExternalOptions,
   external,
@@ -28,6 +28,7 @@ export {
   type TreeNode,
 } from './engine/tree.ts';
 export { ConclaveError, type Failure } from './errors.ts';
+export type { Json } from './json.ts';
 export { type MadeNode, makeNode, type NewNode } from './node/new-node.ts';
 export { type RunningNode, type StartOptions, startNode } from './node/node.ts';
 export { loadSettings, type Settings } from './node/settings.ts';

@@ -11,7 +11,7 @@ import {
   isWriteIn,
   type Question,
 } from '../../tasks/election/election.ts';
-import type { PublicKeyJson } from '../mixnet/formats/publicKeyJson.ts';
+import type { PublicKeyJson } from '../mixnet/formats/public-key-json.ts';
 import type { MixnetWorker } from '../mixnet/worker/client.ts';
 
 /** The session of a question, as the creation's callback names it (EO-27). */

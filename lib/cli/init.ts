@@ -4,7 +4,7 @@ import type { KeyType } from '../node/certificates.ts';
 import { fingerprintWords } from '../node/fingerprint-words.ts';
 import { type MadeNode, makeNode } from '../node/new-node.ts';
 import { readableFingerprint } from '../protocol/certificate.ts';
-import { normalisePeerUrl } from '../protocol/peerUrl.ts';
+import { normalisePeerUrl } from '../protocol/peer-url.ts';
 import { UsageError } from './outcome.ts';
 import type { Terminal } from './terminal.ts';
 

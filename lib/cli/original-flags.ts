@@ -5,8 +5,8 @@
  */
 import { type Command, Option } from 'commander';
 import { resetTally } from '../../tasks/tally/request.ts';
-import type { Json } from '../engine/model.ts';
 import { ConclaveError } from '../errors.ts';
+import type { Json } from '../json.ts';
 import { openNodeDatabase } from '../node/node-database.ts';
 import { listWorkers, queueActivity } from '../store/activity.ts';
 import { listPeers } from '../store/peers.ts';

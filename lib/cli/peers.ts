@@ -14,7 +14,7 @@ import {
   parseCertificate,
   readableFingerprint,
 } from '../protocol/certificate.ts';
-import { PEER_ROLES, type PeerDescription, readPeerFile, writePeerFile } from '../protocol/peerFile.ts';
+import { PEER_ROLES, type PeerDescription, readPeerFile, writePeerFile } from '../protocol/peer-file.ts';
 import type { Peer, PeerDirectory } from '../protocol/peers.ts';
 import type { PeerRole } from '../store/peers.ts';
 import { type GlobalOptions, settingsOf, withPeers } from './node-access.ts';

@@ -1,6 +1,8 @@
 /** Tasks and messages as the original prints them: tree lines, records, the text of a decision (FQ-C5…C7). */
-import type { Json, Task } from '../engine/model.ts';
+
+import type { Task } from '../engine/model.ts';
 import { hasEnded, isSent } from '../engine/model.ts';
+import type { Json } from '../json.ts';
 import type { Peer } from '../protocol/peers.ts';
 import type { MessageRow } from '../store/task-queries.ts';
 

@@ -3,7 +3,8 @@
  * when it returns, in the transaction in which its task goes on; if it throws, none of it does.
  */
 import { ConclaveError } from '../errors.ts';
-import type { Json, Status, Task, TaskType } from './model.ts';
+import type { Json } from '../json.ts';
+import type { Status, Task, TaskType } from './model.ts';
 import type { EngineStore, OpenTransaction, TaskReads } from './store.ts';
 import { type ResolvedNode, type Resolver, resolve, type TreeNode } from './tree.ts';
 

@@ -4,9 +4,10 @@
  */
 import type { z } from 'zod';
 import { ConclaveError, type Failure } from '../errors.ts';
+import type { Json } from '../json.ts';
 import type { HandlerContext, TaskView } from './context.ts';
 import type { DefinitionFacts } from './events.ts';
-import type { Json, Task } from './model.ts';
+import type { Task } from './model.ts';
 
 /** When and how often a handler that threw is called again (D15). A `TaskError` is final whatever is set here. */
 export interface RetryPolicy {

@@ -3,20 +3,14 @@
  * the pulse over one store; holds no state of its own that matters (D10).
  */
 import { ConclaveError, ERROR_CODES, type ErrorCode, type Failure, reasonOf } from '../errors.ts';
+import type { Json } from '../json.ts';
 import { Applier } from './applier.ts';
 import { type Chance, systemChance } from './chance.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { HandlerLog } from './context.ts';
 import { DEFAULT_QUEUE, type QueueOptions, type Registry } from './definitions.ts';
 import type { Event, Outcome } from './events.ts';
-import {
-  hasEnded,
-  INTERNAL_QUEUE,
-  type IncomingMessage,
-  type Json,
-  type Receipt,
-  type Task,
-} from './model.ts';
+import { hasEnded, INTERNAL_QUEUE, type IncomingMessage, type Receipt, type Task } from './model.ts';
 import { Pulse } from './pulse.ts';
 import type { EngineStore, Hints } from './store.ts';
 import { type Resolver, resolve, type TreeNode } from './tree.ts';

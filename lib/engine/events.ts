@@ -5,7 +5,8 @@
  * tasks' events, messages, timers) it returns as effects, which the unit of work applies in the same transaction.
  */
 import type { Failure } from '../errors.ts';
-import type { Json, OutgoingMessage, Status, Task, TimerKind } from './model.ts';
+import type { Json } from '../json.ts';
+import type { OutgoingMessage, Status, Task, TimerKind } from './model.ts';
 import type { ResolvedNode } from './tree.ts';
 
 export type Event =

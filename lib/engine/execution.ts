@@ -3,12 +3,13 @@
  * end (D14). Knows nothing of claims and leases.
  */
 import { ConclaveError, reasonOf } from '../errors.ts';
+import type { Json } from '../json.ts';
 import type { Chance } from './chance.ts';
 import type { ContextParts, TaskView } from './context.ts';
 import { createContext, database, type HandlerContext, type Requests, viewOf } from './context.ts';
 import { type DefinedContainer, type DefinedTask, failureOf, type Registry } from './definitions.ts';
 import type { Event } from './events.ts';
-import type { Json, Task } from './model.ts';
+import type { Task } from './model.ts';
 import type { EngineStore, OpenTransaction } from './store.ts';
 
 export interface Executed {

@@ -6,17 +6,10 @@
  */
 import { z } from 'zod';
 import { ConclaveError, type ErrorCode, type ErrorData, type Failure } from '../errors.ts';
+import type { Json } from '../json.ts';
 import type { Registry } from './definitions.ts';
 import type { Context, Event } from './events.ts';
-import {
-  hasEnded,
-  INTERNAL_QUEUE,
-  type IncomingMessage,
-  isSent,
-  type Json,
-  type Receipt,
-  type Task,
-} from './model.ts';
+import { hasEnded, INTERNAL_QUEUE, type IncomingMessage, isSent, type Receipt, type Task } from './model.ts';
 import { blankTask } from './tree.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 

@@ -14,8 +14,7 @@
  * - **worker**: a process that executes jobs; it holds a *lease* that it renews, and a *fencing token* per claim.
  */
 import type { Failure } from '../errors.ts';
-
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+import type { Json } from '../json.ts';
 
 /** FQ-T1…T5. */
 export type TaskType = 'simple' | 'sequential' | 'parallel' | 'synchronized' | 'external';

@@ -4,13 +4,14 @@
  */
 import { Batcher } from '../batcher.ts';
 import { ConclaveError, type Failure, reasonOf } from '../errors.ts';
+import type { Json } from '../json.ts';
 import type { Applier } from './applier.ts';
 import type { Chance } from './chance.ts';
 import type { Clock } from './clock.ts';
 import type { HandlerLog } from './context.ts';
 import type { Event } from './events.ts';
 import type { Executed } from './execution.ts';
-import type { Json, Task } from './model.ts';
+import type { Task } from './model.ts';
 import type { EngineStore, Hints, OpenTransaction, ProgressReport } from './store.ts';
 
 export interface ReportsOptions {

@@ -6,7 +6,8 @@
  * each other in a circle. Claims and progress take single rows and skip locked ones: they wait for nobody.
  */
 
-import type { IncomingMessage, Json, OutgoingMessage, Status, Task, Timer, TimerKind } from './model.ts';
+import type { Json } from '../json.ts';
+import type { IncomingMessage, OutgoingMessage, Status, Task, Timer, TimerKind } from './model.ts';
 import type { WhyFacts } from './why.ts';
 
 export interface ChildrenQuery {

@@ -5,10 +5,10 @@
  * starts anything.
  */
 import { ConclaveError } from '../errors.ts';
+import type { Json } from '../json.ts';
 import {
   type AsyncData,
   INTERNAL_QUEUE,
-  type Json,
   type Task,
   type TaskMetadata,
   type TaskType,

@@ -15,7 +15,7 @@ import type { Request, Response } from 'express';
 import type { Knex } from 'knex';
 import { type AsyncDataReference, hasEnded, type Task } from '../engine/model.ts';
 import { ConclaveError, reasonOf } from '../errors.ts';
-import { fetchToFile } from '../protocol/bulkFetch.ts';
+import { fetchToFile } from '../protocol/bulk-fetch.ts';
 import type { FederationClient } from '../protocol/client.ts';
 import type { Log } from '../protocol/log.ts';
 import type { PeerDirectory } from '../protocol/peers.ts';

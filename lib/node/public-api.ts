@@ -15,8 +15,8 @@
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { z } from 'zod';
 import { ConclaveError } from '../errors.ts';
+import { JsonRefused, parseJson } from '../json.ts';
 import { readBody } from '../protocol/body.ts';
-import { JsonRefused, parseJson } from '../protocol/json.ts';
 import type { Log } from '../protocol/log.ts';
 import { peerOf, type RequirePeer } from '../protocol/trust.ts';
 

@@ -7,7 +7,7 @@
  */
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { normalisePeerUrl } from '../protocol/peerUrl.ts';
+import { normalisePeerUrl } from '../protocol/peer-url.ts';
 
 const KIB = 1024;
 const UNITS = { B: 1, KiB: KIB, MiB: KIB ** 2, GiB: KIB ** 3, TiB: KIB ** 4 } as const;

@@ -8,7 +8,7 @@ import { open, readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { ConclaveError, reasonOf } from '../errors.ts';
-import { parseJson } from '../protocol/json.ts';
+import { parseJson } from '../json.ts';
 import type { DatabaseUrl } from '../store/database.ts';
 import { suggestion } from '../suggestion.ts';
 import { applyEnvironment, SETTINGS_FILE_VARIABLES, settingsJsonSchema } from './settings-environment.ts';

@@ -4,8 +4,9 @@
  * the message alone would have got, so one bad message does not hold up the others.
  */
 import { z } from 'zod';
-import type { IncomingMessage, Json } from '../engine/model.ts';
+import type { IncomingMessage } from '../engine/model.ts';
 import { ConclaveError } from '../errors.ts';
+import type { Json } from '../json.ts';
 import { parseMessage } from './message.ts';
 
 export const MAX_BATCH_MESSAGES = 1000;

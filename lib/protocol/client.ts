@@ -6,12 +6,12 @@
  */
 import type { SecureContext } from 'node:tls';
 import type { Dispatcher, Pool } from 'undici';
-import type { Json } from '../engine/model.ts';
 import { ConclaveError, reasonOf } from '../errors.ts';
+import type { Json } from '../json.ts';
 import { type ConnectionOptions, ownContext, pinnedPool } from './connection.ts';
 import { type WireMessage, wireBody } from './message.ts';
+import { conclavePath, queuePath } from './peer-url.ts';
 import type { Peer } from './peers.ts';
-import { conclavePath, queuePath } from './peerUrl.ts';
 import { ERROR_HEADER } from './refusal.ts';
 import type { ServerIdentity } from './server.ts';
 

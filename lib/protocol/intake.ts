@@ -3,7 +3,7 @@
  * with what its reception says.
  */
 import type { Request, RequestHandler, Response } from 'express';
-import type { Json } from '../engine/model.ts';
+import type { Json } from '../json.ts';
 import type { Dialect } from '../store/peers.ts';
 import { BodyBudget, readBody } from './body.ts';
 import { parseBody } from './message.ts';

@@ -5,10 +5,11 @@
  * bounded here. Authentication is not this module's business: `peerId` is given by whoever identified the peer.
  */
 import { z } from 'zod';
-import type { AsyncData, IncomingMessage, Json } from '../engine/model.ts';
+import type { AsyncData, IncomingMessage } from '../engine/model.ts';
 import { ConclaveError } from '../errors.ts';
-import { JsonRefused, parseJson } from './json.ts';
-import { formatWireDate, isOriginalDate, parseWireDate } from './wireDates.ts';
+import type { Json } from '../json.ts';
+import { JsonRefused, parseJson } from '../json.ts';
+import { formatWireDate, isOriginalDate, parseWireDate } from './wire-dates.ts';
 
 export const MAX_ID_LENGTH = 128;
 export const MAX_TEXT_LENGTH = 1024;

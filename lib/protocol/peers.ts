@@ -24,8 +24,8 @@ import {
 } from '../store/peers.ts';
 import { normaliseFingerprint, pinCertificate } from './certificate.ts';
 import type { Log } from './log.ts';
-import { peerNameSchema, peerRolesSchema } from './peerFile.ts';
-import { normalisedPeerUrlOrNull, normalisePeerUrl } from './peerUrl.ts';
+import { peerNameSchema, peerRolesSchema } from './peer-file.ts';
+import { normalisedPeerUrlOrNull, normalisePeerUrl } from './peer-url.ts';
 
 export type Peer = Readonly<PeerRow>;
 

@@ -4,8 +4,9 @@
  */
 import { Batcher } from '../batcher.ts';
 import type { Clock } from '../engine/clock.ts';
-import type { IncomingMessage, Json, Receipt } from '../engine/model.ts';
+import type { IncomingMessage, Receipt } from '../engine/model.ts';
 import { ConclaveError, ERROR_CODES, type ErrorCode, type Failure, reasonOf } from '../errors.ts';
+import type { Json } from '../json.ts';
 import { isConnectionLoss } from '../store/database.ts';
 import { type BatchEntry, type BatchResult, parseBatch } from './batch.ts';
 import type { Log } from './log.ts';

@@ -8,8 +8,9 @@
  * lost its lease changes nothing.
  */
 import type { Knex } from 'knex';
-import type { AsyncData, Json } from '../engine/model.ts';
+import type { AsyncData } from '../engine/model.ts';
 import type { Failure } from '../errors.ts';
+import type { Json } from '../json.ts';
 import { claimPeerProbe, hastenPeerProbe, markPeerDown, markPeerUp, recordPeerContact } from './peers.ts';
 
 /** Channel of `NOTIFY` when messages were added to the outbox; the payload may name a peer. */

@@ -1,7 +1,9 @@
 /**
  * Tasks as rows: the columns of the table `tasks` and their translation, both ways (FQ-T10).
  */
-import type { Json, Task } from '../engine/model.ts';
+
+import type { Task } from '../engine/model.ts';
+import type { Json } from '../json.ts';
 
 /** A column: its name, its PostgreSQL type, and whether it changes after the insertion. */
 interface Column {

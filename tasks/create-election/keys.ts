@@ -13,8 +13,8 @@ import type { Knex } from 'knex';
 import { z } from 'zod';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
 import { TaskError } from '../../lib/engine/definitions.ts';
-import type { Json } from '../../lib/engine/model.ts';
-import type { PartyKey } from '../../lib/mixnet/keys/partyKey.ts';
+import type { Json } from '../../lib/json.ts';
+import type { PartyKey } from '../../lib/mixnet/keys/party-key.ts';
 import { canonicalJson } from '../election/canonical.ts';
 import {
   dealingContext,

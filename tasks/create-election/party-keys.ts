@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { TaskError } from '../../lib/engine/definitions.ts';
 import { reasonOf } from '../../lib/errors.ts';
-import { type PartyKey, partyKeySchema, readPartyKey } from '../../lib/mixnet/keys/partyKey.ts';
+import { type PartyKey, partyKeySchema, readPartyKey } from '../../lib/mixnet/keys/party-key.ts';
 import type { AuthorityRecord, ElectionRecord } from '../election/records.ts';
 import { isSignedWith, partyKeyStatement } from '../election/trust.ts';
 

@@ -3,9 +3,9 @@
  * everything that is wrong with it.
  */
 
-import type { Json } from '../../lib/engine/model.ts';
 import { simple } from '../../lib/engine/tree.ts';
 import { ConclaveError } from '../../lib/errors.ts';
+import type { Json } from '../../lib/json.ts';
 import { DIRECTOR_QUEUE } from '../election/callbacks.ts';
 import { electionKey } from '../election/election.ts';
 import { findElection } from '../election/records.ts';

@@ -5,7 +5,7 @@
  * A line is `ballot` or `ballot|voter id`. The ballot ends where its JSON object ends, so a `|` in one of its strings
  * separates nothing; a ballot or voter id in CSV quotes (`"{""choices"":…}"`) is read too.
  */
-import { JsonRefused, parseJson } from '../../lib/protocol/json.ts';
+import { JsonRefused, parseJson } from '../../lib/json.ts';
 import type { GroupName } from './election.ts';
 
 export interface Ciphertext {

@@ -5,9 +5,9 @@
 import { z } from 'zod';
 import type { TaskView } from '../../lib/engine/context.ts';
 import { type DefinedTask, defineTask, TaskError } from '../../lib/engine/definitions.ts';
-import type { Json } from '../../lib/engine/model.ts';
 import { simple, type TreeNode } from '../../lib/engine/tree.ts';
 import type { Failure } from '../../lib/errors.ts';
+import type { Json } from '../../lib/json.ts';
 import type { ElectionId } from './election.ts';
 import type { ElectionServices } from './services.ts';
 

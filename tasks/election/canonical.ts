@@ -7,8 +7,8 @@
  */
 import { createHash } from 'node:crypto';
 
-import type { Json } from '../../lib/engine/model.ts';
-import { normaliseWireDates } from '../../lib/protocol/wireDates.ts';
+import type { Json } from '../../lib/json.ts';
+import { normaliseWireDates } from '../../lib/protocol/wire-dates.ts';
 
 const MAX_DEPTH = 64;
 

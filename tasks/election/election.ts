@@ -2,7 +2,7 @@
  * The one internal form of an election (the newer of the two request shapes, normalised), and what follows from an
  * election's words alone: which tally types order the choices, which answers are write-ins, the key that names it.
  */
-import type { Json } from '../../lib/engine/model.ts';
+import type { Json } from '../../lib/json.ts';
 
 export const GROUPS = ['P-256', 'modp-2048', 'modp-3072'] as const;
 export type GroupName = (typeof GROUPS)[number];

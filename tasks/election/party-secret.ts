@@ -1,8 +1,8 @@
 /** The secret keys of this authority for one election, sealed in the database (D36). */
 
 import { ConclaveError } from '../../lib/errors.ts';
-import type { StoredShare } from '../../lib/mixnet/keys/jointKey.ts';
-import { type PartySecret, readPartySecret } from '../../lib/mixnet/keys/partyKey.ts';
+import type { StoredShare } from '../../lib/mixnet/keys/joint-key.ts';
+import { type PartySecret, readPartySecret } from '../../lib/mixnet/keys/party-key.ts';
 import type { ElectionRecord, SessionRecord } from './records.ts';
 import type { ElectionServices } from './services.ts';
 

@@ -6,8 +6,8 @@
  * run on what there is, and one mistake never hides another. They bound everything: length, number, depth, size.
  */
 
-import type { Json } from '../../lib/engine/model.ts';
 import { ConclaveError } from '../../lib/errors.ts';
+import type { Json } from '../../lib/json.ts';
 
 export interface Problem {
   /** For example `questions[0].answers[1].id`; the empty path is the request itself. */

@@ -3,8 +3,8 @@
  * `election_sessions`, one named query per function.
  */
 import type { Knex } from 'knex';
-import type { PublicKeyJson } from '../../lib/mixnet/formats/publicKeyJson.ts';
-import type { PartyKey } from '../../lib/mixnet/keys/partyKey.ts';
+import type { PublicKeyJson } from '../../lib/mixnet/formats/public-key-json.ts';
+import type { PartyKey } from '../../lib/mixnet/keys/party-key.ts';
 import { type ElectionRequest, electionKey, type GroupName } from './election.ts';
 
 export type ElectionStatus = 'requested' | 'approved' | 'denied' | 'created' | 'failed';

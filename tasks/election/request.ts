@@ -8,7 +8,7 @@
  * that no rule knows are left out, and so nobody can be made to approve something that the hash does not cover.
  */
 import { pinCertificate } from '../../lib/protocol/certificate.ts';
-import { parseWireDate } from '../../lib/protocol/wireDates.ts';
+import { parseWireDate } from '../../lib/protocol/wire-dates.ts';
 import { canonicalHash, canonicalJson } from './canonical.ts';
 import {
   type Authority,

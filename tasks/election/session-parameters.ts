@@ -5,12 +5,12 @@
 
 import { ConclaveError } from '../../lib/errors.ts';
 import { groupByName } from '../../lib/mixnet/groups/registry.ts';
-import type { PartyKey } from '../../lib/mixnet/keys/partyKey.ts';
+import type { PartyKey } from '../../lib/mixnet/keys/party-key.ts';
 import {
   type ProtocolInfo,
   verificatumVersion,
   writeProtocolInfo,
-} from '../../lib/mixnet/session/protocolInfo.ts';
+} from '../../lib/mixnet/session/protocol-info.ts';
 import type { KeyContextParameters } from '../../lib/mixnet/worker/parameters.ts';
 import type { AuthorityRecord, ElectionRecord } from './records.ts';
 

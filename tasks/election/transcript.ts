@@ -8,15 +8,15 @@
  *     confirmation  the hash that the authorities compared
  */
 import { z } from 'zod';
-import { serialise } from '../../lib/mixnet/byteTree/tree.ts';
+import { serialise } from '../../lib/mixnet/byte-tree/tree.ts';
 import { ProductCodec } from '../../lib/mixnet/elgamal/shape.ts';
-import { type PublicKeyJson, publicKeyToJson } from '../../lib/mixnet/formats/publicKeyJson.ts';
+import { type PublicKeyJson, publicKeyToJson } from '../../lib/mixnet/formats/public-key-json.ts';
 import { groupByName } from '../../lib/mixnet/groups/registry.ts';
 import { checkDealing } from '../../lib/mixnet/keys/dealing.ts';
-import { combineDealings } from '../../lib/mixnet/keys/jointKey.ts';
-import { keyContext } from '../../lib/mixnet/keys/keyContext.ts';
-import { partyKeySchema } from '../../lib/mixnet/keys/partyKey.ts';
-import { polynomialTree } from '../../lib/mixnet/keys/polynomialInExponent.ts';
+import { combineDealings } from '../../lib/mixnet/keys/joint-key.ts';
+import { keyContext } from '../../lib/mixnet/keys/key-context.ts';
+import { partyKeySchema } from '../../lib/mixnet/keys/party-key.ts';
+import { polynomialTree } from '../../lib/mixnet/keys/polynomial-in-exponent.ts';
 import { compactJson } from './canonical.ts';
 import { type ElectionId, electionKey, GROUPS, isElectionId } from './election.ts';
 import type { AuthorityRecord, ElectionRecord, SessionRecord } from './records.ts';

@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import type { Knex } from 'knex';
 import type { HandlerContext } from '../../lib/engine/context.ts';
 import { TaskError } from '../../lib/engine/definitions.ts';
-import { fileNames } from '../../lib/mixnet/directory/fileNames.ts';
+import { fileNames } from '../../lib/mixnet/directory/file-names.ts';
 import { hashFile } from '../election/hash.ts';
 import type { SessionParticipation } from './participation.ts';
 import { lockTally, type SessionState, saveSessionState, tallySession } from './records.ts';

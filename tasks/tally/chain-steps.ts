@@ -2,8 +2,9 @@
 import type { z } from 'zod';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
 import { TaskError } from '../../lib/engine/definitions.ts';
-import type { AsyncData, Json } from '../../lib/engine/model.ts';
-import { fileNames } from '../../lib/mixnet/directory/fileNames.ts';
+import type { AsyncData } from '../../lib/engine/model.ts';
+import type { Json } from '../../lib/json.ts';
+import { fileNames } from '../../lib/mixnet/directory/file-names.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { attempt, listFile } from './attempt.ts';
 import {

@@ -17,8 +17,9 @@
 import { z } from 'zod';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
 import { TaskError } from '../../lib/engine/definitions.ts';
-import type { AsyncData, Json } from '../../lib/engine/model.ts';
+import type { AsyncData } from '../../lib/engine/model.ts';
 import { parallel, simple, type TreeNode } from '../../lib/engine/tree.ts';
+import type { Json } from '../../lib/json.ts';
 import { DIRECTOR_QUEUE, deepest, MIXNET_QUEUE } from '../election/callbacks.ts';
 import type { AuthorityRecord } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';

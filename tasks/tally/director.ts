@@ -21,9 +21,9 @@ import {
   defineTask,
   TaskError,
 } from '../../lib/engine/definitions.ts';
-import type { Json } from '../../lib/engine/model.ts';
 import { parallel, simple, synchronized, type TreeNode } from '../../lib/engine/tree.ts';
 import type { Failure } from '../../lib/errors.ts';
+import type { Json } from '../../lib/json.ts';
 import {
   callbackTask,
   DIRECTOR_QUEUE,

@@ -7,7 +7,7 @@ import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import type { PublicKeyJson } from '../../lib/mixnet/formats/publicKeyJson.ts';
+import type { PublicKeyJson } from '../../lib/mixnet/formats/public-key-json.ts';
 import { isElectionId, type Question } from '../election/election.ts';
 import type { ElectionResults } from '../election/results.ts';
 import { SESSION_ID } from '../election/session-parameters.ts';

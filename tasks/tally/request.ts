@@ -1,7 +1,8 @@
 /** The border of a tally (EO-2, EO-30, D31): a request is checked whole before anything is started. */
-import type { Json } from '../../lib/engine/model.ts';
+
 import { simple } from '../../lib/engine/tree.ts';
 import { ConclaveError } from '../../lib/errors.ts';
+import type { Json } from '../../lib/json.ts';
 import { DIRECTOR_QUEUE } from '../election/callbacks.ts';
 import { type ElectionId, electionKey } from '../election/election.ts';
 import type { ElectionServices } from '../election/services.ts';

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { loadIdentity } from '../../lib/node/identity.ts';
 import { type MadeNode, makeNode } from '../../lib/node/new-node.ts';
 import { loadSettings } from '../../lib/node/settings.ts';
-import { writePeerFile } from '../../lib/protocol/peerFile.ts';
+import { writePeerFile } from '../../lib/protocol/peer-file.ts';
 import { DatabaseServer } from './database-server.ts';
 import type { Said, Wanted } from './node-process.ts';
 import type { Shape } from './workflow.ts';

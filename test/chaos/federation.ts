@@ -11,7 +11,7 @@ import { DemoManager } from '../../lib/cli/demo/manager.ts';
 import { freePorts } from '../../lib/cli/demo/ports.ts';
 import { withPeers } from '../../lib/cli/node-access.ts';
 import type { Terminal } from '../../lib/cli/terminal.ts';
-import { readPeerFile } from '../../lib/protocol/peerFile.ts';
+import { readPeerFile } from '../../lib/protocol/peer-file.ts';
 import { eraseEmbedded } from '../../lib/store/embedded.ts';
 import { ChaosAuthority } from './authority.ts';
 import { FILLER } from './faults.ts';

@@ -14,8 +14,8 @@ import {
   defineTask,
   TaskError,
 } from '../../lib/engine/definitions.ts';
-import type { Json } from '../../lib/engine/model.ts';
 import { parallel, sequential, simple, synchronized, type TreeNode } from '../../lib/engine/tree.ts';
+import type { Json } from '../../lib/json.ts';
 import type { Random } from '../simulation/random.ts';
 
 /** Where handlers write. Nothing keeps a row from being there twice but the engine. */

@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import type { Knex } from 'knex';
 import { Client } from 'pg';
 import { defineTask, TaskError } from '../../lib/engine/definitions.ts';
-import type { Json } from '../../lib/engine/model.ts';
 import { parallel, sequential, simple } from '../../lib/engine/tree.ts';
+import type { Json } from '../../lib/json.ts';
 import { TestFederation, type TestNode, until } from '../support/nodes.ts';
 import { testServer } from '../support/postgresql.ts';
 

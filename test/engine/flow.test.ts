@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import { z } from 'zod';
 import type { HandlerContext } from '../../lib/engine/context.ts';
 import { defineContainer, defineTask, TaskError } from '../../lib/engine/definitions.ts';
-import type { Json } from '../../lib/engine/model.ts';
 import { external, parallel, sequential, simple, synchronized } from '../../lib/engine/tree.ts';
+import type { Json } from '../../lib/json.ts';
 import { TestFederation, until } from '../support/nodes.ts';
 
 describe('engine: flow of task trees', () => {

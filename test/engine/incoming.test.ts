@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { defineMessage, defineTask } from '../../lib/engine/definitions.ts';
-import type { IncomingMessage, Json, Receipt } from '../../lib/engine/model.ts';
+import type { IncomingMessage, Receipt } from '../../lib/engine/model.ts';
 import { external, simple } from '../../lib/engine/tree.ts';
+import type { Json } from '../../lib/json.ts';
 import { TestFederation, type TestNode, until } from '../support/nodes.ts';
 
 describe('engine: messages of peers (FQ-P*, FQ-I*, D21, D22)', () => {

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import type { HandlerContext, TaskView } from '../../lib/engine/context.ts';
 import { defineContainer, defineTask, TaskError } from '../../lib/engine/definitions.ts';
-import type { IncomingMessage, Json, Task } from '../../lib/engine/model.ts';
+import type { IncomingMessage, Task } from '../../lib/engine/model.ts';
 import { simple, synchronized, type TreeNode } from '../../lib/engine/tree.ts';
+import type { Json } from '../../lib/json.ts';
 import { TestFederation, type TestNode, until } from '../support/nodes.ts';
 
 /** What the performers and the director are told to do, by action or node. */

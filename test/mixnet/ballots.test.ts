@@ -9,7 +9,7 @@ import {
   verifyBallot,
   verifyBallots,
 } from '../../lib/mixnet/ballots/ballot.ts';
-import { publicKeyFromJson, publicKeyToJson } from '../../lib/mixnet/formats/publicKeyJson.ts';
+import { publicKeyFromJson, publicKeyToJson } from '../../lib/mixnet/formats/public-key-json.ts';
 import { groupByName } from '../../lib/mixnet/groups/registry.ts';
 import { item } from '../../lib/mixnet/groups/vectors.ts';
 import { refusalReason } from './refusals.ts';

@@ -5,27 +5,27 @@ import {
   failingDecryptors,
   replyToCommitments,
   writeFactors,
-} from '../../lib/mixnet/directory/decryptionStep.ts';
-import { fileNames } from '../../lib/mixnet/directory/fileNames.ts';
-import { MemoryProofFiles, type ProofFiles } from '../../lib/mixnet/directory/proofFiles.ts';
-import { beginSession } from '../../lib/mixnet/directory/sessionStart.ts';
-import { shuffleList, verifyShuffleOf } from '../../lib/mixnet/directory/shuffleStep.ts';
+} from '../../lib/mixnet/directory/decryption-step.ts';
+import { fileNames } from '../../lib/mixnet/directory/file-names.ts';
+import { MemoryProofFiles, type ProofFiles } from '../../lib/mixnet/directory/proof-files.ts';
+import { beginSession } from '../../lib/mixnet/directory/session-start.ts';
+import { shuffleList, verifyShuffleOf } from '../../lib/mixnet/directory/shuffle-step.ts';
 import { type Ciphertexts, encrypt } from '../../lib/mixnet/elgamal/ciphertexts.ts';
 import { componentCount } from '../../lib/mixnet/elgamal/shape.ts';
 import { groupByName } from '../../lib/mixnet/groups/registry.ts';
 import type { Elements, Scalars } from '../../lib/mixnet/groups/vectors.ts';
 import { openShare } from '../../lib/mixnet/keys/complaint.ts';
 import { checkDealing, deal, evaluate } from '../../lib/mixnet/keys/dealing.ts';
-import { combineDealings, combineShares, type JointKey } from '../../lib/mixnet/keys/jointKey.ts';
-import { type KeyContext, keyContext } from '../../lib/mixnet/keys/keyContext.ts';
-import { createPartyKey, type PartySecret } from '../../lib/mixnet/keys/partyKey.ts';
+import { combineDealings, combineShares, type JointKey } from '../../lib/mixnet/keys/joint-key.ts';
+import { type KeyContext, keyContext } from '../../lib/mixnet/keys/key-context.ts';
+import { createPartyKey, type PartySecret } from '../../lib/mixnet/keys/party-key.ts';
 import {
   jointKey,
   type PolynomialInExponent,
   polynomialOf,
-} from '../../lib/mixnet/keys/polynomialInExponent.ts';
-import { newProtocolInfo } from '../../lib/mixnet/session/newProtocolInfo.ts';
-import type { ProtocolInfo } from '../../lib/mixnet/session/protocolInfo.ts';
+} from '../../lib/mixnet/keys/polynomial-in-exponent.ts';
+import { newProtocolInfo } from '../../lib/mixnet/session/new-protocol-info.ts';
+import type { ProtocolInfo } from '../../lib/mixnet/session/protocol-info.ts';
 import { MixSession } from '../../lib/mixnet/session/session.ts';
 
 export interface Parties {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { verificatum2048 } from '../../lib/mixnet/groups/fixedModuli.ts';
+import { verificatum2048 } from '../../lib/mixnet/groups/fixed-moduli.ts';
 import type { Group } from '../../lib/mixnet/groups/group.ts';
 import { ModpGroup } from '../../lib/mixnet/groups/modp.ts';
 import { P256Group } from '../../lib/mixnet/groups/p256.ts';

@@ -5,22 +5,22 @@ import {
   failingDecryptors,
   replyToCommitments,
   writeFactors,
-} from '../../lib/mixnet/directory/decryptionStep.ts';
-import { fileNames } from '../../lib/mixnet/directory/fileNames.ts';
+} from '../../lib/mixnet/directory/decryption-step.ts';
+import { fileNames } from '../../lib/mixnet/directory/file-names.ts';
 import {
   commitmentHash,
   precompute,
   shufflePrecomputed,
   verifyPrecomputation,
   verifyPrecomputedShuffle,
-} from '../../lib/mixnet/directory/precomputedStep.ts';
+} from '../../lib/mixnet/directory/precomputed-step.ts';
 import { readList } from '../../lib/mixnet/directory/records.ts';
-import { beginSession, finishShuffling } from '../../lib/mixnet/directory/sessionStart.ts';
-import { shuffleList } from '../../lib/mixnet/directory/shuffleStep.ts';
+import { beginSession, finishShuffling } from '../../lib/mixnet/directory/session-start.ts';
+import { shuffleList } from '../../lib/mixnet/directory/shuffle-step.ts';
 import { sameCiphertexts } from '../../lib/mixnet/elgamal/ciphertexts.ts';
-import { jointKey } from '../../lib/mixnet/keys/polynomialInExponent.ts';
-import type { ProtocolInfo } from '../../lib/mixnet/session/protocolInfo.ts';
-import { verifyProofDirectory } from '../../lib/mixnet/verifier/proofDirectoryVerifier.ts';
+import { jointKey } from '../../lib/mixnet/keys/polynomial-in-exponent.ts';
+import type { ProtocolInfo } from '../../lib/mixnet/session/protocol-info.ts';
+import { verifyProofDirectory } from '../../lib/mixnet/verifier/proof-directory-verifier.ts';
 import {
   decryptAll,
   generateKey,

@@ -3,16 +3,16 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { serialise } from '../../lib/mixnet/byteTree/tree.ts';
-import { fileNames } from '../../lib/mixnet/directory/fileNames.ts';
-import { DirectoryProofFiles } from '../../lib/mixnet/directory/proofFiles.ts';
+import { serialise } from '../../lib/mixnet/byte-tree/tree.ts';
+import { fileNames } from '../../lib/mixnet/directory/file-names.ts';
+import { DirectoryProofFiles } from '../../lib/mixnet/directory/proof-files.ts';
 import { ciphertextsTree } from '../../lib/mixnet/elgamal/ciphertexts.ts';
-import { publicKeyToJson } from '../../lib/mixnet/formats/publicKeyJson.ts';
-import { storeShare } from '../../lib/mixnet/keys/jointKey.ts';
-import { jointKey, polynomialTree } from '../../lib/mixnet/keys/polynomialInExponent.ts';
+import { publicKeyToJson } from '../../lib/mixnet/formats/public-key-json.ts';
+import { storeShare } from '../../lib/mixnet/keys/joint-key.ts';
+import { jointKey, polynomialTree } from '../../lib/mixnet/keys/polynomial-in-exponent.ts';
 import { fromHex, hex } from '../../lib/mixnet/octets.ts';
 import { Refusal, type RefusalReason } from '../../lib/mixnet/refusal.ts';
-import { writeProtocolInfo } from '../../lib/mixnet/session/protocolInfo.ts';
+import { writeProtocolInfo } from '../../lib/mixnet/session/protocol-info.ts';
 import { MixnetWorker } from '../../lib/mixnet/worker/client.ts';
 import { makeCiphertexts, makeSession, trustedKey } from './election.ts';
 

@@ -1,8 +1,8 @@
 /** The recorded sessions of Verificatum 3.1.0, and what the tests do with them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MemoryProofFiles } from '../../lib/mixnet/directory/proofFiles.ts';
-import { type ProtocolInfo, readProtocolInfo } from '../../lib/mixnet/session/protocolInfo.ts';
+import { MemoryProofFiles } from '../../lib/mixnet/directory/proof-files.ts';
+import { type ProtocolInfo, readProtocolInfo } from '../../lib/mixnet/session/protocol-info.ts';
 
 export const vectorsRoot = join(import.meta.dirname, '../data/verificatum');
 

@@ -2,12 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { DirectoryProofFiles } from '../../lib/mixnet/directory/proofFiles.ts';
-import { createPartyKey } from '../../lib/mixnet/keys/partyKey.ts';
+import { DirectoryProofFiles } from '../../lib/mixnet/directory/proof-files.ts';
+import { createPartyKey } from '../../lib/mixnet/keys/party-key.ts';
 import { fromHex } from '../../lib/mixnet/octets.ts';
 import { Refusal } from '../../lib/mixnet/refusal.ts';
-import { newProtocolInfo } from '../../lib/mixnet/session/newProtocolInfo.ts';
-import { writeProtocolInfo } from '../../lib/mixnet/session/protocolInfo.ts';
+import { newProtocolInfo } from '../../lib/mixnet/session/new-protocol-info.ts';
+import { writeProtocolInfo } from '../../lib/mixnet/session/protocol-info.ts';
 import { MixnetWorker, MixnetWorkerError } from '../../lib/mixnet/worker/client.ts';
 import { vectorPath, vectorText } from './vectors.ts';
 

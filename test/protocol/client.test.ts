@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Express } from 'express';
 import type { ConclaveError } from '../../lib/errors.ts';
-import { fetchToFile } from '../../lib/protocol/bulkFetch.ts';
+import { fetchToFile } from '../../lib/protocol/bulk-fetch.ts';
 import { pinCertificate } from '../../lib/protocol/certificate.ts';
 import { FederationClient, type ReachablePeer, RequestFailed } from '../../lib/protocol/client.ts';
 import { FakePeers, type Serving, serve } from './serving.ts';

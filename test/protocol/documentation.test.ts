@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { ERROR_CODES } from '../../lib/errors.ts';
+import { MAX_JSON_DEPTH } from '../../lib/json.ts';
 import { MAX_BATCH_MESSAGES } from '../../lib/protocol/batch.ts';
 import { IN_DOUBT_LIMIT } from '../../lib/protocol/delivery.ts';
-import { MAX_JSON_DEPTH } from '../../lib/protocol/json.ts';
 import { DEFAULT_LANE_LIMITS } from '../../lib/protocol/lane.ts';
 import {
   MAX_ASYNC_DATA,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Receipt } from '../../lib/engine/model.ts';
 import { ConclaveError } from '../../lib/errors.ts';
-import { startOriginal } from './peerServers.ts';
+import { startOriginal } from './peer-servers.ts';
 import { addMessages, outbox, setScene, startSending, urlOf } from './sending.ts';
 import { serve } from './serving.ts';
 import { eventually, makeIdentity } from './support.ts';

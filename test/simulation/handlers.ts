@@ -10,7 +10,6 @@ import {
   Registry,
   TaskError,
 } from '../../lib/engine/definitions.ts';
-import type { Json } from '../../lib/engine/model.ts';
 import {
   external,
   parallel,
@@ -19,6 +18,7 @@ import {
   synchronized,
   type TreeNode,
 } from '../../lib/engine/tree.ts';
+import type { Json } from '../../lib/json.ts';
 import type { Handle } from './memory-store.ts';
 import type { SimulatedNodeName } from './node.ts';
 import { urlOf } from './node.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { originalChallenge } from '../../lib/mixnet/ballots/ballot.ts';
-import { publicKeyFromJson } from '../../lib/mixnet/formats/publicKeyJson.ts';
+import { publicKeyFromJson } from '../../lib/mixnet/formats/public-key-json.ts';
 import { MixnetWorker } from '../../lib/mixnet/worker/client.ts';
 import { integerOfPlaintext, QuestionCodec } from '../../tasks/election/ballot-encoding.ts';
 import { GROUP_CAPACITY } from '../../tasks/election/election.ts';

@@ -14,7 +14,7 @@ import type { ElectionResults } from '../../../tasks/election/results.ts';
 import { MixnetWorker } from '../../mixnet/worker/client.ts';
 import { loadIdentity } from '../../node/identity.ts';
 import { loadSettings } from '../../node/settings.ts';
-import { readPeerFile, writePeerFile } from '../../protocol/peerFile.ts';
+import { readPeerFile, writePeerFile } from '../../protocol/peer-file.ts';
 import { randomChoices, type SessionKey, voteLines } from '../ballot-maker.ts';
 import { withPeers } from '../node-access.ts';
 import { CommandFailed } from '../outcome.ts';

@@ -10,7 +10,7 @@ import type { Dispatcher } from 'undici';
 import { createNodeCertificate } from '../../node/certificates.ts';
 import { fingerprintOf, pinCertificate } from '../../protocol/certificate.ts';
 import { ownContext, pinnedPool } from '../../protocol/connection.ts';
-import { writePeerFile } from '../../protocol/peerFile.ts';
+import { writePeerFile } from '../../protocol/peer-file.ts';
 import type { ServerIdentity } from '../../protocol/server.ts';
 import { CommandFailed } from '../outcome.ts';
 

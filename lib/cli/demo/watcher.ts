@@ -3,7 +3,7 @@
  * which authority has done what, what waits for a person.
  */
 import type { Knex } from 'knex';
-import type { Json } from '../../engine/model.ts';
+import type { Json } from '../../json.ts';
 import { type NodeDatabase, openNodeDatabase } from '../../node/node-database.ts';
 import { loadSettings } from '../../node/settings.ts';
 import type { Account } from './account.ts';

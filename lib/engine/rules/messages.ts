@@ -1,8 +1,10 @@
 /**
  * The messages that tasks cause (FQ-P6, FQ-I*), and the timers that they have from their start (D17).
  */
+
+import type { Json } from '../../json.ts';
 import type { Context, Effect } from '../events.ts';
-import { INTERNAL_QUEUE, isSent, type Json, type Task, VIRTUAL_ACTION } from '../model.ts';
+import { INTERNAL_QUEUE, isSent, type Task, VIRTUAL_ACTION } from '../model.ts';
 
 /** A message about a task to the node at its other end (FQ-I*). */
 export function internalMessage(task: Task, action: string, data: Json, context: Context): Effect {

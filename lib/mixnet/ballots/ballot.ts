@@ -8,10 +8,10 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { node, serialise, textLeaf } from '../byteTree/tree.ts';
+import { node, serialise, textLeaf } from '../byte-tree/tree.ts';
 import type { PublicKey } from '../elgamal/ciphertexts.ts';
 import type { Group } from '../groups/group.ts';
-import { elementTree } from '../groups/treeCodec.ts';
+import { elementTree } from '../groups/tree-codec.ts';
 import { type Elements, join, type Scalars } from '../groups/vectors.ts';
 import { toBigInt } from '../octets.ts';
 import { type Equation, failingEquations } from '../proofs/equations.ts';

@@ -2,8 +2,8 @@
  * The objects of a proof directory, read and written: each function knows one file and its exact form (VF 8), and
  * refuses what follows the end of the tree.
  */
-import { type ByteTreeReader, readWhole } from '../byteTree/reader.ts';
-import { booleansLeaf, type Tree } from '../byteTree/tree.ts';
+import { type ByteTreeReader, readWhole } from '../byte-tree/reader.ts';
+import { booleansLeaf, type Tree } from '../byte-tree/tree.ts';
 import {
   type Ciphertexts,
   ciphertextsTree,
@@ -13,14 +13,14 @@ import {
   readPublicKey,
 } from '../elgamal/ciphertexts.ts';
 import { componentCount } from '../elgamal/shape.ts';
-import { elementArrayTree, readElementArray } from '../groups/treeCodec.ts';
+import { elementArrayTree, readElementArray } from '../groups/tree-codec.ts';
 import type { Elements } from '../groups/vectors.ts';
-import { type PolynomialInExponent, polynomialTree, readPolynomial } from '../keys/polynomialInExponent.ts';
+import { type PolynomialInExponent, polynomialTree, readPolynomial } from '../keys/polynomial-in-exponent.ts';
 import { utf8 } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import type { MixSession } from '../session/session.ts';
-import { fileNames } from './fileNames.ts';
-import { maximalFileLength, type ProofFiles } from './proofFiles.ts';
+import { fileNames } from './file-names.ts';
+import { maximalFileLength, type ProofFiles } from './proof-files.ts';
 
 /** `limit`: no file of this name in this session is longer, so a longer one is not even read. */
 export function readTree<T>(

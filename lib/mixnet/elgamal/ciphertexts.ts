@@ -1,8 +1,8 @@
 /**
  * ElGamal over a product group: keys, ciphertexts, re-encryption (VF 3.4). A ciphertext is `(u, v) = (g^r, m y^r)`.
  */
-import type { ByteTreeReader } from '../byteTree/reader.ts';
-import { node, type Tree } from '../byteTree/tree.ts';
+import type { ByteTreeReader } from '../byte-tree/reader.ts';
+import { node, type Tree } from '../byte-tree/tree.ts';
 import { type Elements, gather, type Scalars, sameVector } from '../groups/vectors.ts';
 import { Refusal } from '../refusal.ts';
 import { componentCount, keyPart, type ProductCodec } from './shape.ts';

@@ -6,10 +6,10 @@
  * (struct of arrays, as in the byte tree). Component `i * keyWidth + j` belongs to plaintext part i and key part j.
  */
 
-import type { ByteTreeReader } from '../byteTree/reader.ts';
-import { node, type Tree } from '../byteTree/tree.ts';
+import type { ByteTreeReader } from '../byte-tree/reader.ts';
+import { node, type Tree } from '../byte-tree/tree.ts';
 import type { Group } from '../groups/group.ts';
-import { elementArrayTree, elementTree, readElement, readElementArray } from '../groups/treeCodec.ts';
+import { elementArrayTree, elementTree, readElement, readElementArray } from '../groups/tree-codec.ts';
 import type { Elements, Scalars } from '../groups/vectors.ts';
 
 export interface Shape {

@@ -5,9 +5,9 @@
  * `json` is Verificatum's for groups modulo a prime; for P-256 it is the same with elements as in ballots (D45).
  */
 import { z } from 'zod';
-import { fromMirror, parseByteTree, toMirror, treeOf } from '../byteTree/mirror.ts';
-import { readWhole } from '../byteTree/reader.ts';
-import { node, serialise } from '../byteTree/tree.ts';
+import { fromMirror, parseByteTree, toMirror, treeOf } from '../byte-tree/mirror.ts';
+import { readWhole } from '../byte-tree/reader.ts';
+import { node, serialise } from '../byte-tree/tree.ts';
 import {
   type Ciphertexts,
   ciphertextsOf,
@@ -25,7 +25,7 @@ import { readGroup } from '../groups/registry.ts';
 import { type Elements, joinAll } from '../groups/vectors.ts';
 import { concatenate, equalOctets, fromHex, hex, utf8 } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
-import { publicKeyFromJson, publicKeyToJson } from './publicKeyJson.ts';
+import { publicKeyFromJson, publicKeyToJson } from './public-key-json.ts';
 
 export const externalFormats = ['raw', 'native', 'seqjson', 'json'] as const;
 export type ExternalFormat = (typeof externalFormats)[number];

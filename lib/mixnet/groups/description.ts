@@ -3,7 +3,7 @@
  *
  * Only the hex after the last `::` says which group it is, but the whole string is hashed into rho: keep it verbatim.
  */
-import { leaf, node, serialise, type Tree, textLeaf } from '../byteTree/tree.ts';
+import { leaf, node, serialise, type Tree, textLeaf } from '../byte-tree/tree.ts';
 import { hex } from '../octets.ts';
 
 export function marshal(className: string, content: Tree): Tree {

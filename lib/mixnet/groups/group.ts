@@ -6,9 +6,9 @@
  * again. The identity is an element like any other.
  */
 
-import type { Tree } from '../byteTree/tree.ts';
-import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
-import type { ScalarRing } from './scalarRing.ts';
+import type { Tree } from '../byte-tree/tree.ts';
+import type { PseudoRandomStream } from '../hashing/random-oracle.ts';
+import type { ScalarRing } from './scalar-ring.ts';
 import type { Elements, Scalars } from './vectors.ts';
 
 /** A base for whose powers a table is worth making. */

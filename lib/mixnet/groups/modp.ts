@@ -5,8 +5,8 @@
  * Products are BigInt. In a vector an element is a big-endian integer of the length of p.
  */
 import { createDiffieHellman, type DiffieHellman } from 'node:crypto';
-import { integerLeaf, leaf } from '../byteTree/tree.ts';
-import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
+import { integerLeaf, leaf } from '../byte-tree/tree.ts';
+import type { PseudoRandomStream } from '../hashing/random-oracle.ts';
 import {
   bitLength,
   concatenate,
@@ -20,8 +20,8 @@ import {
 import { Refusal } from '../refusal.ts';
 import { describe, marshal, modpContent } from './description.ts';
 import type { FixedPower, Group } from './group.ts';
-import { type GroupOperations, multiPowerOf, pippengerWindow } from './multiExponentiation.ts';
-import { ScalarRing, sameLength } from './scalarRing.ts';
+import { type GroupOperations, multiPowerOf, pippengerWindow } from './multi-exponentiation.ts';
+import { ScalarRing, sameLength } from './scalar-ring.ts';
 import { type Elements, item, join, type Scalars, slice, vectorOf } from './vectors.ts';
 
 const elementPattern = /^[1-9][0-9]*$/;

@@ -6,8 +6,8 @@
  */
 import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import { p256 } from '@noble/curves/nist.js';
-import { textLeaf } from '../byteTree/tree.ts';
-import type { PseudoRandomStream } from '../hashing/randomOracle.ts';
+import { textLeaf } from '../byte-tree/tree.ts';
+import type { PseudoRandomStream } from '../hashing/random-oracle.ts';
 import {
   bitLength,
   buffer,
@@ -28,9 +28,9 @@ import {
   fixedBaseWindow,
   type GroupOperations,
   multiPowerOf,
-} from './multiExponentiation.ts';
-import { ScalarRing, sameLength } from './scalarRing.ts';
-import { TableCache } from './tableCache.ts';
+} from './multi-exponentiation.ts';
+import { ScalarRing, sameLength } from './scalar-ring.ts';
+import { TableCache } from './table-cache.ts';
 import { type Elements, item, type Scalars, vectorOf } from './vectors.ts';
 
 const Point = p256.Point;

@@ -1,18 +1,18 @@
 /** Finds the group that a name, a `pgroup` string or a marshalled byte tree speaks of; the only place that knows all. */
 import { checkPrimeSync } from 'node:crypto';
-import { type ByteTreeReader, readWhole } from '../byteTree/reader.ts';
-import { serialise } from '../byteTree/tree.ts';
+import { type ByteTreeReader, readWhole } from '../byte-tree/reader.ts';
+import { serialise } from '../byte-tree/tree.ts';
 import type { Executor } from '../kernel/executor.ts';
-import { genericRing } from '../kernel/genericRing.ts';
-import { P256Kernel } from '../kernel/p256Kernel.ts';
+import { genericRing } from '../kernel/generic-ring.ts';
+import { P256Kernel } from '../kernel/p256-kernel.ts';
 import { bitLength, equalOctets, fromBigInt, fromHex, toBigInt } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
-import { rfc3526group15, verificatum2048 } from './fixedModuli.ts';
+import { rfc3526group15, verificatum2048 } from './fixed-moduli.ts';
 import type { Group } from './group.ts';
-import { KernelScalarRing } from './kernelScalarRing.ts';
+import { KernelScalarRing } from './kernel-scalar-ring.ts';
 import { ModpGroup } from './modp.ts';
-import { largestKernelModulus, ModpKernelGroup } from './modpKernelGroup.ts';
-import { P256KernelGroup } from './p256KernelGroup.ts';
+import { largestKernelModulus, ModpKernelGroup } from './modp-kernel-group.ts';
+import { P256KernelGroup } from './p256-kernel-group.ts';
 
 export const groupNames = ['P-256', 'modp-2048', 'modp-3072'] as const;
 

@@ -1,5 +1,5 @@
 /** Who does a job's units: the calling thread alone, or several threads (`KernelPool`). */
-import { KernelEngines, type KernelJob, kernelUnitCount } from './kernelEngines.ts';
+import { KernelEngines, type KernelJob, kernelUnitCount } from './kernel-engines.ts';
 
 export interface Executor {
   /** How many threads share a job. */

@@ -5,13 +5,13 @@
  * and sees who cheated. Nothing else is revealed: neither the complainer's key nor any other share.
  */
 import { z } from 'zod';
-import { intLeaf, leaf, node, serialise, type Tree, textLeaf } from '../byteTree/tree.ts';
-import { elementTree } from '../groups/treeCodec.ts';
+import { intLeaf, leaf, node, serialise, type Tree, textLeaf } from '../byte-tree/tree.ts';
+import { elementTree } from '../groups/tree-codec.ts';
 import { type Elements, type Scalars, sameVector, vectorOf } from '../groups/vectors.ts';
 import { equalOctets, fromHex, hex, toBigInt } from '../octets.ts';
 import { Refusal, type RefusalReason } from '../refusal.ts';
 import { type CheckedDealing, shareBinding, shareInExponent } from './dealing.ts';
-import { checkIndex, type KeyContext } from './keyContext.ts';
+import { checkIndex, type KeyContext } from './key-context.ts';
 import {
   decryptionScalar,
   encryptionGroup,
@@ -20,8 +20,8 @@ import {
   isSignedBy,
   type PartySecret,
   signAs,
-} from './partyKey.ts';
-import { isSharedPoint, open, proveSharedPoint, type SharedPointProof, sharedPoint } from './sealedShare.ts';
+} from './party-key.ts';
+import { isSharedPoint, open, proveSharedPoint, type SharedPointProof, sharedPoint } from './sealed-share.ts';
 
 const scalar = z.string().regex(/^[0-9a-f]{64}$/);
 const complaintSchema = z.strictObject({

@@ -10,13 +10,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { intLeaf, leaf, node, serialise, type Tree, textLeaf } from '../byteTree/tree.ts';
+import { intLeaf, leaf, node, serialise, type Tree, textLeaf } from '../byte-tree/tree.ts';
 import type { Group } from '../groups/group.ts';
-import { elementArrayTree, elementTree } from '../groups/treeCodec.ts';
+import { elementArrayTree, elementTree } from '../groups/tree-codec.ts';
 import { type Elements, item, join, type Scalars, sameVector } from '../groups/vectors.ts';
 import { equalOctets, fromHex, hex, toBigInt } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
-import { checkIndex, hashOf, type KeyContext } from './keyContext.ts';
+import { checkIndex, hashOf, type KeyContext } from './key-context.ts';
 import {
   encryptionGroup,
   encryptionPoint,
@@ -24,8 +24,8 @@ import {
   isSignedBy,
   type PartySecret,
   signAs,
-} from './partyKey.ts';
-import { isSealedFor, type SealedShare, seal } from './sealedShare.ts';
+} from './party-key.ts';
+import { isSealedFor, type SealedShare, seal } from './sealed-share.ts';
 
 const hexOctets = (least: number, most: number) =>
   z

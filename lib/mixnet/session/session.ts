@@ -2,7 +2,7 @@
  * What all proofs of one session share: the parameters, the group, the prefix rho of every hash (VF 5), the random
  * oracles (VF 6) and the independent generators (VF 7).
  */
-import { intLeaf, node, serialise, type Tree, textLeaf } from '../byteTree/tree.ts';
+import { intLeaf, node, serialise, type Tree, textLeaf } from '../byte-tree/tree.ts';
 import { ProductCodec, type Shape } from '../elgamal/shape.ts';
 import type { Group } from '../groups/group.ts';
 import { groupByDescription } from '../groups/registry.ts';
@@ -14,10 +14,10 @@ import {
   hashOctets,
   PseudoRandomStream,
   randomOracle,
-} from '../hashing/randomOracle.ts';
+} from '../hashing/random-oracle.ts';
 import { hex, toBigInt } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
-import type { ProtocolInfo } from './protocolInfo.ts';
+import type { ProtocolInfo } from './protocol-info.ts';
 import { Recent } from './recent.ts';
 
 export interface SessionOptions {

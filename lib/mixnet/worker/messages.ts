@@ -1,7 +1,7 @@
 /** What passes between a client and its thread, and the types of the operations by name. */
 import type { RefusalReason } from '../refusal.ts';
-import type { keyOperations } from './keyOperations.ts';
-import type { mixOperations } from './mixOperations.ts';
+import type { keyOperations } from './key-operations.ts';
+import type { mixOperations } from './mix-operations.ts';
 import type { precomputationOperations } from './precomputation.ts';
 
 export type Operations = typeof keyOperations & typeof mixOperations & typeof precomputationOperations;

@@ -1,18 +1,18 @@
 /** What the operations of a worker take: plain data that crosses between threads, made into the mix-net's objects. */
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import type { BallotSession } from '../ballots/ballot.ts';
-import { readWhole } from '../byteTree/reader.ts';
-import { DirectoryProofFiles, type ProofFiles } from '../directory/proofFiles.ts';
+import { readWhole } from '../byte-tree/reader.ts';
+import { DirectoryProofFiles, type ProofFiles } from '../directory/proof-files.ts';
 import type { PublicKey } from '../elgamal/ciphertexts.ts';
-import { type PublicKeyJson, publicKeyFromJson } from '../formats/publicKeyJson.ts';
+import { type PublicKeyJson, publicKeyFromJson } from '../formats/public-key-json.ts';
 import { groupByName } from '../groups/registry.ts';
 import { sameVector } from '../groups/vectors.ts';
-import { type KeyContext, keyContext } from '../keys/keyContext.ts';
-import type { PartyKey } from '../keys/partyKey.ts';
-import { type PolynomialInExponent, readPolynomial } from '../keys/polynomialInExponent.ts';
+import { type KeyContext, keyContext } from '../keys/key-context.ts';
+import type { PartyKey } from '../keys/party-key.ts';
+import { type PolynomialInExponent, readPolynomial } from '../keys/polynomial-in-exponent.ts';
 import { fromHex } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
-import { type ProtocolInfo, readProtocolInfo } from '../session/protocolInfo.ts';
+import { type ProtocolInfo, readProtocolInfo } from '../session/protocol-info.ts';
 import { MixSession } from '../session/session.ts';
 
 /** Key generation of one session of one election. */

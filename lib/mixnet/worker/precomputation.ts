@@ -6,18 +6,18 @@
  * the list's hash is stored beside it before anything that depends on it is written, and another list is refused.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { fileNames } from '../directory/fileNames.ts';
+import { fileNames } from '../directory/file-names.ts';
 import {
   commitmentHash,
   precompute,
   shufflePrecomputed,
   verifyPrecomputation,
   verifyPrecomputedShuffle,
-} from '../directory/precomputedStep.ts';
-import type { ProofFiles } from '../directory/proofFiles.ts';
+} from '../directory/precomputed-step.ts';
+import type { ProofFiles } from '../directory/proof-files.ts';
 import { readKeyFile } from '../directory/records.ts';
-import { listName } from '../directory/shuffleStep.ts';
-import { hashOctets } from '../hashing/randomOracle.ts';
+import { listName } from '../directory/shuffle-step.ts';
+import { hashOctets } from '../hashing/random-oracle.ts';
 import { hex } from '../octets.ts';
 import { Refusal } from '../refusal.ts';
 import { createSecretFile, type DirectoryParameters, openDirectory, readOctets } from './parameters.ts';

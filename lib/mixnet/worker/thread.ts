@@ -1,11 +1,11 @@
 /** Entry of a worker thread: runs one operation after the other and reports its outcome. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { useExecutor } from '../groups/registry.ts';
-import { LazyPool } from '../kernel/lazyPool.ts';
+import { LazyPool } from '../kernel/lazy-pool.ts';
 import { Refusal } from '../refusal.ts';
-import { keyOperations } from './keyOperations.ts';
+import { keyOperations } from './key-operations.ts';
 import type { Request, Response } from './messages.ts';
-import { mixOperations } from './mixOperations.ts';
+import { mixOperations } from './mix-operations.ts';
 import { precomputationOperations } from './precomputation.ts';
 
 const port = parentPort;

@@ -2,12 +2,12 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { DirectoryProofFiles } from '../../../lib/mixnet/directory/proofFiles.ts';
+import { DirectoryProofFiles } from '../../../lib/mixnet/directory/proof-files.ts';
 import { ExternalProgramError } from '../../../lib/mixnet/external/program.ts';
 import { VerificatumSession } from '../../../lib/mixnet/external/verificatum.ts';
-import { verifyProofDirectory } from '../../../lib/mixnet/verifier/proofDirectoryVerifier.ts';
+import { verifyProofDirectory } from '../../../lib/mixnet/verifier/proof-directory-verifier.ts';
 import { vectorInfo, vectorPath } from '../vectors.ts';
-import { StandIns } from './standIn.ts';
+import { StandIns } from './stand-in.ts';
 
 const vector = 'p256-k3t2-n10';
 

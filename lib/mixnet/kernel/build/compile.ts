@@ -5,8 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { main } from 'assemblyscript/asc';
-import { p256ConstantsSource, p256ProductsSource } from './p256Field.ts';
-import { p256OrderSource } from './p256Order.ts';
+import { p256ConstantsSource, p256ProductsSource } from './p256-field.ts';
+import { p256OrderSource } from './p256-order.ts';
 
 type Sources = Readonly<Record<string, () => string>>;
 

@@ -1,5 +1,5 @@
 // Any odd modulus of up to 4,096 bits for ring.ts: unsigned limbs of 28 bits, Montgomery with R = 2^(28·limbs). The
-// host writes the constants once (ring.ts's names, see kernel/genericRing.ts) and calls `setModulus`.
+// host writes the constants once (ring.ts's names, see kernel/generic-ring.ts) and calls `setModulus`.
 //
 // Bounds: limbs of `a` below 2^29, of `b` below 2^28, a·b < q·R, at most 149 limbs: column sums are below
 // 149·(2^57 + 2^56) + 2^37 < 2^64, results below 2q.

@@ -1,4 +1,4 @@
-// What the module for groups modulo a prime exports. The host is kernel/modpEngine.ts.
+// What the module for groups modulo a prime exports. The host is kernel/modp-engine.ts.
 export { checkNumbers, jacobi } from "./jacobi";
 export { readNumbers } from "./lanes";
 export { constantAddress, multiply, setPrime, square } from "./montgomery";

@@ -1,5 +1,5 @@
 // Powers and products of powers modulo p. Variable-time in the exponents; secret exponents of varying bases go through
-// OpenSSL instead (kernel/modpEngine.ts). Exponents are big-endian octets, all of one width.
+// OpenSSL instead (kernel/modp-engine.ts). Exponents are big-endian octets, all of one width.
 import { gather, readLanes, readNumbers, scatter, spread, spreadLane, writeLanes, writePlainLanes } from "./lanes";
 import { multiply, NUMBER, OCTETS, ONE, QUAD, R2, square } from "./montgomery";
 

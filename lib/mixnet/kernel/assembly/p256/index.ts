@@ -1,12 +1,12 @@
 // What the P-256 module exports. The host (kernel/p256Module.ts) lays out memory from __heap_base on.
-export { addPoints, negatePoints, subtractPoints, totalPoints } from "./batchAdd";
+export { addPoints, negatePoints, subtractPoints, totalPoints } from "./batch-add";
 export { readWords, scalarsTooLong, windowCount } from "./digits";
-export { fixedBase, makeTable, tableSize } from "./fixedBase";
-export { multiScalar, multiScalarWork } from "./multiScalar";
+export { fixedBase, makeTable, tableSize } from "./fixed-base";
+export { multiScalar, multiScalarWork } from "./multi-scalar";
 export { checkPoints, readPoints, writePoints } from "./points";
-export { decompress, liftCandidates } from "./squareRoot";
+export { decompress, liftCandidates } from "./square-root";
 export { pointsToTrees, treesToPoints } from "./trees";
-export { recode, variableBase, variableBaseWork } from "./variableBase";
+export { recode, variableBase, variableBaseWork } from "./variable-base";
 export {
   ringAdd, ringCheck, ringForget, ringInner, ringInvert, ringMultiply, ringMultiplyAdd, ringProduct, ringRecurrence,
   ringReduce, ringRunningProducts, ringSubtract, ringSum,
