@@ -1,8 +1,10 @@
 /*
- * Databases for tests: one real server for the whole run, started at first use, stopped at the end; a fresh, empty
- * database for whoever asks. The server's folder is kept between runs, so that it starts in a tenth of a second.
+ * Databases for tests: one real server for the whole run, started at first use by one of mocha's processes, adopted by
+ * the others, stopped at the end; a fresh, empty database for whoever asks. The server's folder is kept between runs,
+ * so that it starts in a tenth of a second.
  */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { chmod, lstat, mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,29 +12,29 @@ import { Client } from 'pg';
 import { type EmbeddedServer, startEmbedded } from '../../lib/store/embedded.ts';
 
 const uid = process.geteuid!();
+const FOLDER = join(tmpdir(), `conclave-test-${uid}`);
 let starting: Promise<EmbeddedServer> | null = null;
-
-/** Test code may load this module outside mocha, where the caller stops the server. */
-if (typeof after === 'function') after(stopTestServer);
 
 export function testServer(): Promise<EmbeddedServer> {
   starting ??= start();
   return starting;
 }
 
+/** Stops the server, also one that only other processes have used; it goes on as long as one of these still lives. */
 export async function stopTestServer(): Promise<void> {
-  const server = await starting;
+  const running = starting !== null || existsSync(join(FOLDER, 'database', 'data', 'postmaster.pid'));
+  if (!running) return;
+  const server = await testServer();
   starting = null;
-  await server?.stop();
+  await server.stop();
 }
 
 async function start(): Promise<EmbeddedServer> {
-  const folder = join(tmpdir(), `conclave-test-${uid}`);
-  await mkdir(folder, { mode: 0o711, recursive: true });
-  const entry = await lstat(folder);
-  if (!entry.isDirectory() || entry.uid !== uid) throw new Error(`${folder} is not ours: remove it`);
-  await chmod(folder, 0o711);
-  return await startEmbedded({ folder: join(folder, 'database') });
+  await mkdir(FOLDER, { mode: 0o711, recursive: true });
+  const entry = await lstat(FOLDER);
+  if (!entry.isDirectory() || entry.uid !== uid) throw new Error(`${FOLDER} is not ours: remove it`);
+  await chmod(FOLDER, 0o711);
+  return await startEmbedded({ folder: join(FOLDER, 'database') });
 }
 
 /** A database of its own; `drop()` it in an `after` hook. */
