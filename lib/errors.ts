@@ -72,6 +72,7 @@ export const ERROR_CODES = {
   votes_hash_mismatch: { status: 409, text: 'the votes at {url} have the hash {actual}, not {expected}' },
   disagreement: { status: 409, text: 'the authorities do not agree on {subject}: {detail}' },
   proof_invalid: { status: 409, text: '{authority} gave an invalid proof ({step}): {reason}' },
+  commitment_lost: { status: 409, text: 'the commitment of {authority} no longer counts: {reason}' },
   share_missing: { status: 400, text: 'missing file: {detail}' },
   share_inconsistent: { status: 500, text: 'hash consistency error: {detail}' },
   // Settings, command line, host

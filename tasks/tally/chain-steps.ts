@@ -20,7 +20,11 @@ import {
 } from './chain.ts';
 import { commitmentOutput, factorsOutput, replyOutput, writeProofs } from './decryption.ts';
 import { shuffleFiles, shuffleOutput } from './mixing.ts';
+import { COMMITMENT_LOST } from './one-answer.ts';
 import { type Mixed, mixed } from './publication.ts';
+
+/** An authority whose database was started again commits anew; one that never keeps a commitment is left out. */
+const MOST_RECOMMITMENTS = 3;
 
 type StepHandler = (services: ElectionServices, task: TaskView<Chain>, ctx: HandlerContext) => Promise<void>;
 
@@ -189,9 +193,12 @@ export const collectCommitments = step(async (at) => {
   );
 });
 
-function again(at: Step, gone: readonly { position: number; reason: string }[]): void {
-  const changes = exclude(at, gone);
-  at.ctx.addToParent(...nextShuffle(at, { ...changes, active: [], commitments: {} }));
+function again(at: Step, gone: readonly Gone[]): void {
+  const lost = ({ code }: Gone): boolean => code === COMMITMENT_LOST;
+  const once = gone.some(lost) && at.chain.recommitted < MOST_RECOMMITMENTS;
+  const changes = exclude(at, once ? gone.filter((failed) => !lost(failed)) : gone);
+  const recommitted = at.chain.recommitted + (once ? 1 : 0);
+  at.ctx.addToParent(...nextShuffle(at, { ...changes, recommitted, active: [], commitments: {} }));
 }
 
 /** Each party's decryption is checked by itself: who fails is named, and does not count. */
@@ -227,15 +234,23 @@ function ended(
   return { able, session_id, shufflers, active, correct, commitments, replies, excluded };
 }
 
+/** Who gave no answer, and why. */
+interface Gone {
+  position: number;
+  reason: string;
+  code?: string | undefined;
+}
+
 async function collected<Output>(
   at: Step,
   schema: z.ZodType<Output>,
-): Promise<{ given: Map<number, Output>; gone: { position: number; reason: string }[] }> {
+): Promise<{ given: Map<number, Output>; gone: Gone[] }> {
   const given = new Map<number, Output>();
-  const gone: { position: number; reason: string }[] = [];
+  const gone: Gone[] = [];
   for (const answer of await answersBefore(at.ctx)) {
     const output = parsed(answer, schema);
-    if (output === undefined) gone.push({ position: answer.position, reason: failureOf(answer) });
+    const { position, code } = answer;
+    if (output === undefined) gone.push({ position, reason: failureOf(answer), code });
     else given.set(answer.position, output);
   }
   return { given, gone };

@@ -40,6 +40,8 @@ export const chainInput = sessionInput.extend({
   /** Decryption: who takes part, and what they gave. */
   active: z.array(party).default([]),
   commitments: z.record(z.string(), z.string()).default({}),
+  /** How often authorities lost their commitments and committed anew. */
+  recommitted: z.int().nonnegative().default(0),
 });
 export type Chain = z.infer<typeof chainInput>;
 
@@ -63,6 +65,8 @@ export interface Answer {
   position: number;
   output: Json;
   failure: string | undefined;
+  /** Of the failure, if it has one. */
+  code?: string | undefined;
 }
 
 /** The answers to the step before; the tasks' labels are the authorities' positions. */
@@ -74,7 +78,7 @@ export async function answersBefore(ctx: HandlerContext): Promise<Answer[]> {
 export function answerOf({ label, status, output, error }: TaskView): Answer {
   const failure =
     status === 'finished' ? undefined : error === null ? 'no answer in time' : deepest(error).message;
-  return { position: Number(label), output, failure };
+  return { position: Number(label), output, failure, code: error === null ? undefined : deepest(error).code };
 }
 
 export interface Ask {

@@ -16,6 +16,7 @@ import { openJson, openShareOf, randomnessContext, sealJson } from '../election/
 import type { ElectionServices } from '../election/services.ts';
 import { type AttemptDirectory, adopt, attempt, changeState, demandList, listFile } from './attempt.ts';
 import { reportTo, sessionInput, shareFiles, takeFiles } from './mixing.ts';
+import { demandSameLife, type Nonce, newNonce, recordAnswer } from './one-answer.ts';
 import { invalidProof, mixingParticipation, type SessionParticipation } from './participation.ts';
 import { exchangeRandomness, type SessionState, saveRandomness, shufflersOf } from './records.ts';
 
@@ -96,7 +97,8 @@ export async function decryptionCommitment(
       { signal: ctx.signal },
     );
     const transaction = await changeState(ctx, part, (state) => state);
-    const sealed = sealJson(services, { secret }, randomnessContext(tally.tallyId, session.sessionId));
+    const nonce = await newNonce(transaction, secret);
+    const sealed = sealJson(services, nonce, randomnessContext(tally.tallyId, session.sessionId));
     await saveRandomness(transaction, tally, session.question, sealed);
     await adopt(part, given.directory, others.map(fileNames.factors));
     return { commitment };
@@ -148,7 +150,8 @@ export async function decryptionReply(
   const { sealedRandomness } = own;
   if (sealedRandomness === null) throw new TaskError('this authority has not committed yet');
   const context = randomnessContext(tally.tallyId, session.sessionId);
-  const { secret } = openJson(services, sealedRandomness, context) as { secret: string };
+  const nonce = openJson(services, sealedRandomness, context) as Nonce;
+  await demandSameLife(services, nonce);
   const files = [listFile(from), fileNames.polynomial, ...active.map(fileNames.factors)];
   return attempt(part, files, async (given) => {
     await demandList(own.state, given.directory, from);
@@ -156,14 +159,15 @@ export async function decryptionReply(
     const share = openShareOf(services, session);
     const answer = await services.mixnet.run(
       'replyToCommitments',
-      { ...given, party: election.position, from, active, share, secret },
+      { ...given, party: election.position, from, active, share, secret: nonce.secret },
       { signal: ctx.signal },
     );
     // Before the reply is given: the challenge that this randomness has answered, for ever.
-    const next = sealJson(services, { secret: answer.secret }, context);
+    const next = sealJson(services, { ...nonce, secret: answer.secret } satisfies Nonce, context);
     const sealed = { read: sealedRandomness, next };
     if (!(await exchangeRandomness(services.db, tally, session.question, sealed)))
       throw new TaskError('another answer is being made with this commitment', undefined, 'disagreement');
+    await recordAnswer(services, nonce, answer.reply);
     return { reply: answer.reply };
   });
 }

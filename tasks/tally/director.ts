@@ -232,6 +232,7 @@ async function mixTally(
       excluded,
       active: [],
       commitments: {},
+      recommitted: 0,
     };
     const label = `question ${question + 1}`;
     ctx.add(
