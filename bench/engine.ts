@@ -1,41 +1,44 @@
 /*
- * What the engine does in a second, on the embedded database: `node bench/engine.ts [children] [steps] [sent]`.
- * Wide: no-op children of one parallel task. Deep: steps of one sequence. Sent: no-op tasks to another node and
- * back, over a network in memory that delivers messages one by one.
+ * What the engine does in a second, between real nodes on durable databases:
+ *
+ *     npm run bench:engine -- [--scenario NAME] [--seconds S] [--json] [--database URL] [--profiles FOLDER]
+ *
+ * Without --scenario all run, one after the other, each with nodes and databases of its own. With --json one object a
+ * line: `{"scenario","tasks_per_second","p50_ms","p99_ms","cpu_us_per_task","baseline_commits_per_second","ratio", …}`.
+ * `ratio` is that to `baseline`, the single-row durable commits a second of the first node's PostgreSQL through `pg`, taken
+ * in the same run. --database: a PostgreSQL server by URL in place of embedded ones (each node gets a database of its own).
+ * --profiles: where the nodes leave their CPU profiles.
  */
-import { defineTask } from '../lib/engine/definitions.ts';
-import { parallel, sequential, simple } from '../lib/engine/tree.ts';
-import { TestFederation } from '../test/support/nodes.ts';
-import { stopTestServer } from '../test/support/postgresql.ts';
+import { parseArgs } from 'node:util';
+import { runScenario } from './engine/harness.ts';
+import { describe, figuresOf } from './engine/measurement.ts';
+import { SCENARIOS } from './engine/scenarios.ts';
 
-const [children = 20_000, steps = 2000, sent = 500] = process.argv.slice(2).map(Number);
-const queue = 'work';
-const federation = new TestFederation();
-const definitions = [defineTask({ queue, action: 'noop' }, () => {})];
-const queues = { [queue]: { maxThreads: 1000 } };
-const a = await federation.add('a', { definitions, queues });
-const b = await federation.add('b', { definitions, queues });
-const noop = simple({ queue, action: 'noop' });
-
-async function measure(name: string, count: number, run: () => Promise<unknown>): Promise<void> {
-  const started = performance.now();
-  await run();
-  const seconds = (performance.now() - started) / 1000;
-  const memory = Math.round(process.memoryUsage().rss / 2 ** 20);
-  const rate = Math.round(count / seconds);
-  process.stdout.write(`${name}: ${count} in ${seconds.toFixed(2)} s, ${rate}/s; ${memory} MB resident\n`);
+function optionsOf(args: readonly string[]) {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      scenario: { type: 'string' },
+      seconds: { type: 'string', default: '10' },
+      json: { type: 'boolean', default: false },
+      database: { type: 'string' },
+      profiles: { type: 'string' },
+    },
+  });
+  const seconds = Number(values.seconds);
+  if (!(seconds > 0 && seconds <= 3600)) throw new Error('--seconds must be a number from 0 to 3600');
+  const chosen = SCENARIOS.filter(({ name }) => values.scenario === undefined || name === values.scenario);
+  if (chosen.length === 0) {
+    const names = SCENARIOS.map(({ name }) => name).join(', ');
+    throw new Error(`--scenario must be one of: ${names}`);
+  }
+  const { json, database = null, profiles = null } = values;
+  return { chosen, json, seconds, database, profiles };
 }
 
-const fill = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item);
-const run = async (tree: Parameters<typeof a.engine.create>[0]) =>
-  a.engine.ended(await a.engine.create(tree));
-await measure('warm-up', 200, () => run(parallel(fill(200, noop))));
-for (const count of [children / 4, children / 2, children])
-  await measure('wide', count, () => run(parallel(fill(count, noop))));
-for (const count of [steps / 2, steps])
-  await measure('deep', count, () => run(sequential(fill(count, noop))));
-await measure('roots', 2000, () => Promise.all(fill(2000, noop).map((tree) => run(tree))));
-const remote = simple({ queue, action: 'noop', receiver: b.url });
-await measure('sent', sent, () => run(parallel(fill(sent, remote))));
-await federation.close();
-await stopTestServer();
+const { chosen, json, ...options } = optionsOf(process.argv.slice(2));
+for (const scenario of chosen) {
+  if (!json) process.stderr.write(`${scenario.name}: ${scenario.about}\n`);
+  const figures = figuresOf(scenario.name, await runScenario(scenario, options));
+  process.stdout.write(json ? `${JSON.stringify(figures)}\n` : describe(figures));
+}

@@ -43,6 +43,8 @@ export interface AssemblyOptions {
   readonly works: boolean;
   /** The outbox has messages for these peers. */
   readonly onOutgoing: (peerIds: readonly string[]) => void;
+  /** These tasks have ended: a hint, after the commit; processes hear of each other's, but for what gets lost. */
+  readonly onEnded?: ((taskIds: readonly string[]) => void) | undefined;
 }
 
 export interface Assembly {
@@ -121,7 +123,10 @@ export async function assemble(settings: Settings, options: AssemblyOptions): Pr
       isDeadWorker,
       fetchAsyncData: (task, signal) => bulkData.fetch(task, signal),
       onOutgoing: options.onOutgoing,
-      onEnded: (ids) => void bulkData.forget(ids),
+      onEnded: (ids) => {
+        void bulkData.forget(ids);
+        options.onEnded?.(ids);
+      },
       works: options.works,
     });
     return { peers, client, bulkData, services, elections: workflows.elections ?? null, engine };

@@ -27,7 +27,7 @@ import { loadIdentity } from './identity.ts';
 import { Metrics } from './metrics.ts';
 import type { Settings } from './settings.ts';
 
-export interface StartOptions extends Pick<AssemblyOptions, 'workflows' | 'definitions'> {
+export interface StartOptions extends Pick<AssemblyOptions, 'workflows' | 'definitions' | 'onEnded'> {
   readonly log?: Log;
 }
 
