@@ -75,6 +75,34 @@ export const ERROR_CODES = {
   commitment_lost: { status: 409, text: 'the commitment of {authority} no longer counts: {reason}' },
   share_missing: { status: 400, text: 'missing file: {detail}' },
   share_inconsistent: { status: 500, text: 'hash consistency error: {detail}' },
+  // Operators
+  approval_changed: {
+    status: 409,
+    text: 'the approval {taskId} has the hash {actual}, and not the one that was confirmed: look at it again',
+  },
+  already_decided: { status: 409, text: '{operator} has accepted {taskId} already; {awaited}' },
+  not_approval: { status: 409, text: 'task {taskId} is no approval' },
+  is_approval: {
+    status: 409,
+    text: 'task {taskId} is an approval: decide on it with conclave approve or conclave deny, or in the console',
+  },
+  not_allowed: { status: 409, text: 'that is not possible: {reason}' },
+  peer_not_found: { status: 404, text: 'there is no peer {peer}' },
+  message_not_found: { status: 404, text: 'there is no message {message}' },
+  session_required: {
+    status: 401,
+    text: 'there is no session, or it has ended; print a link with: conclave console',
+  },
+  link_refused: {
+    status: 401,
+    text: 'this link was used, has expired, or never was one; print another with: conclave console',
+  },
+  too_many_attempts: { status: 429, text: 'too many attempts; try again in {seconds} s' },
+  csrf_refused: { status: 403, text: 'the request did not come from the page of this console: {reason}' },
+  host_refused: {
+    status: 421,
+    text: 'this console does not answer under the name {host}; see console.hosts in the settings',
+  },
   // Settings, command line, host
   invalid_settings: { status: 500, text: 'the settings are not valid: {problems}' },
   usage: { status: 400, text: '{reason}' },

@@ -50,6 +50,19 @@ export interface EngineOptions {
   works?: boolean;
 }
 
+/** What operators change together with rows of their own: an approval and its entry in the audit trail (D24). */
+export interface ChangesTogether {
+  /** The store's handle; with PostgreSQL, a knex transaction. */
+  readonly handle: unknown;
+  /** As `Engine.finishExternal`. */
+  finishExternal(taskId: string, data: Json): Promise<void>;
+  /** As `Engine.cancel`. */
+  cancel(taskId: string, reason: string): Promise<void>;
+}
+
+/** How long an operator waits for handlers that hold all transactions. */
+const TURN_MILLISECONDS = 20_000;
+
 /** Hints get lost only with a connection; then all waiters look. This is for what is not foreseen. */
 const ENDED_POLL = 1000;
 const CREATE_ATTEMPTS = 5;
@@ -173,8 +186,39 @@ export class Engine {
 
   /** Ends a task and everything below it, here and at peers (D17). */
   async cancel(taskId: string, reason: string): Promise<void> {
-    const failure = new ConclaveError('cancelled', { reason }).toFailure(this.#options.node.name);
-    await this.#demand(taskId, { type: 'cancel', failure });
+    await this.#demand(taskId, this.#cancellation(reason));
+  }
+
+  #cancellation(reason: string): Event {
+    return {
+      type: 'cancel',
+      failure: new ConclaveError('cancelled', { reason }).toFailure(this.#options.node.name),
+    };
+  }
+
+  /** Runs `work` in one transaction: what it writes with the handle and what it changes of tasks commit together. */
+  async together<T>(work: (changes: ChangesTogether) => Promise<T>): Promise<T> {
+    const transaction = await this.store.begin(AbortSignal.timeout(TURN_MILLISECONDS));
+    const committed: Hints[] = [];
+    const demand = async (taskId: string, event: Event): Promise<void> => {
+      const { engine } = transaction;
+      const { results, hints } = await this.#applier.applyWithin(engine, [{ kind: 'event', taskId, event }]);
+      this.#refuse(taskId, event, results[0] as Outcome, await transaction.task(taskId));
+      committed.push(hints);
+    };
+    try {
+      const result = await work({
+        handle: transaction.handle,
+        finishExternal: (taskId, data) => demand(taskId, { type: 'finish_external', data }),
+        cancel: (taskId, reason) => demand(taskId, this.#cancellation(reason)),
+      });
+      await transaction.commit();
+      for (const hints of committed) this.#committed(hints);
+      return result;
+    } catch (thrown) {
+      await transaction.rollback();
+      throw thrown;
+    }
   }
 
   /** Messages of peers, authenticated and parsed (FQ-P*). They are durable and applied when the promise resolves. */
@@ -241,7 +285,12 @@ export class Engine {
   async #demand(taskId: string, event: Event): Promise<void> {
     const outcome: Outcome = await this.#applier.apply({ kind: 'event', taskId, event });
     if (outcome.outcome === 'applied') return;
-    const task = await this.store.task(taskId);
+    this.#refuse(taskId, event, outcome, await this.store.task(taskId));
+  }
+
+  /** @throws ConclaveError that says why an event was not applied */
+  #refuse(taskId: string, event: Event, outcome: Outcome, task: Task | undefined): void {
+    if (outcome.outcome === 'applied') return;
     if (task === undefined) throw new ConclaveError('task_not_found', { taskId });
     if (event.type === 'finish_external' && task.type !== 'external')
       throw new ConclaveError('not_external', { taskId });
