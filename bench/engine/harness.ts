@@ -23,7 +23,7 @@ import { type MadeNode, makeNode } from '../../lib/node/new-node.ts';
 import { loadSettings } from '../../lib/node/settings.ts';
 import { eraseEmbedded } from '../../lib/store/embedded.ts';
 import { baselineCommits, type Connection, serverOf } from './baseline.ts';
-import { type Measurement, parentOf, peakMemory, processorTime, serverProcessorTime } from './measurement.ts';
+import { type Measurement, peakMemory, processorTime, serverProcessorTime } from './measurement.ts';
 import type { Answered, NewPeer, Ready, Told } from './node-process.ts';
 import type { NodePlan, Scenario } from './scenario.ts';
 
