@@ -3,6 +3,7 @@
  * was given. A task is over when its result is committed at a: a row at a, a message, a row at b, its claim, its result, a
  * message back, the result at a.
  */
+import type { Knex } from 'knex';
 import { type DefinedTask, defineTask } from '../../lib/engine/definitions.ts';
 import { simple } from '../../lib/engine/tree.ts';
 import type { Json } from '../../lib/json.ts';
@@ -54,17 +55,35 @@ const roundTrips: Command = async ({ node, ended, urls }, argument) => {
     }
   };
   await Promise.all(Array.from({ length: inFlight }, lane));
-  await demandAllFinished(node.database.knex);
+  await demandAllFinished(node.database.knex, receiver);
   return { tasks: latencies.length, latencies } satisfies Done;
 };
 
 export const ROUND_TRIP_COMMANDS = { roundTrips };
 
+const CREATED_AT_A_TIME = 1000;
+
+/** Creates tasks for a node that will not answer. */
+export const sendWithoutWaiting: Command = async ({ node, urls }, argument) => {
+  const { tasks, to } = argument as { tasks: number; to: string };
+  const receiver = urls[to]!;
+  const data = { number: 0, text: PAYLOAD };
+  for (let created = 0; created < tasks; created += CREATED_AT_A_TIME) {
+    await Promise.all(
+      Array.from({ length: Math.min(CREATED_AT_A_TIME, tasks - created) }, () =>
+        node.engine.create(simple({ receiver, queue: QUEUE, action: ACTION, data })),
+      ),
+    );
+  }
+  return null;
+};
+
 /** A task that failed, or got lost, makes the figure worthless. */
-async function demandAllFinished(db: {
-  raw: (sql: string) => PromiseLike<{ rows: { status: string; tasks: string }[] }>;
-}): Promise<void> {
-  const { rows } = await db.raw('select status, count(*) as tasks from tasks group by status');
+async function demandAllFinished(db: Knex, receiver: string): Promise<void> {
+  const { rows } = await db.raw<{ rows: { status: string; tasks: string }[] }>(
+    'select status, count(*) as tasks from tasks where receiver_url = ? group by status',
+    [receiver],
+  );
   const others = rows.filter(({ status }) => status !== 'finished');
   if (others.length > 0) throw new Error(`not all tasks have finished: ${JSON.stringify(others)}`);
 }

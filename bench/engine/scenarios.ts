@@ -2,6 +2,8 @@
 import { federated } from './federated.ts';
 import { federatedOne } from './federated-one.ts';
 import { originalWire } from './original-wire.ts';
+import { peerDown } from './peer-down.ts';
 import type { Scenario } from './scenario.ts';
+import { synchronized } from './synchronized.ts';
 
-export const SCENARIOS: readonly Scenario[] = [federated, federatedOne, originalWire];
+export const SCENARIOS: readonly Scenario[] = [federated, federatedOne, originalWire, synchronized, peerDown];
