@@ -1,9 +1,9 @@
 /** `conclave init FOLDER`: everything that a new node needs, made at once. */
 import type { Command } from 'commander';
 import type { KeyType } from '../node/certificates.ts';
-import { fingerprintWords } from '../node/fingerprint-words.ts';
 import { type MadeNode, makeNode } from '../node/new-node.ts';
 import { readableFingerprint } from '../protocol/certificate.ts';
+import { fingerprintWords } from '../protocol/fingerprint-words.ts';
 import { normalisePeerUrl } from '../protocol/peer-url.ts';
 import { UsageError } from './outcome.ts';
 import type { Terminal } from './terminal.ts';

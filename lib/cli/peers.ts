@@ -6,7 +6,6 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { ConclaveError } from '../errors.ts';
-import { fingerprintWords, readFingerprintWords } from '../node/fingerprint-words.ts';
 import { loadIdentity } from '../node/identity.ts';
 import {
   fingerprintOf,
@@ -14,6 +13,7 @@ import {
   parseCertificate,
   readableFingerprint,
 } from '../protocol/certificate.ts';
+import { fingerprintWords, readFingerprintWords } from '../protocol/fingerprint-words.ts';
 import { PEER_ROLES, type PeerDescription, readPeerFile, writePeerFile } from '../protocol/peer-file.ts';
 import type { Peer, PeerDirectory } from '../protocol/peers.ts';
 import type { PeerRole } from '../store/peers.ts';

@@ -19,7 +19,7 @@ import { promisify } from 'node:util';
 import forge from 'node-forge';
 import { ConclaveError } from '../errors.ts';
 import { certificateFromHeader, fingerprintOf } from '../protocol/certificate.ts';
-import { fingerprintWords } from './fingerprint-words.ts';
+import { fingerprintWords } from '../protocol/fingerprint-words.ts';
 
 const { asn1 } = forge;
 type Asn1 = forge.asn1.Asn1;

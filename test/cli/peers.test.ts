@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { createNodeCertificate } from '../../lib/node/certificates.ts';
-import { fingerprintWords } from '../../lib/node/fingerprint-words.ts';
+import { fingerprintWords } from '../../lib/protocol/fingerprint-words.ts';
 import { command } from '../support/command.ts';
 import { type NodeFolder, NodeFolders } from '../support/node-folders.ts';
 

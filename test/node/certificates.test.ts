@@ -15,7 +15,7 @@ import {
   type NodeCertificate,
   writeNodeCertificate,
 } from '../../lib/node/certificates.ts';
-import { fingerprintWords, readFingerprintWords } from '../../lib/node/fingerprint-words.ts';
+import { fingerprintWords, readFingerprintWords } from '../../lib/protocol/fingerprint-words.ts';
 
 const REQUEST = { name: 'Aütoridad Uno', hosts: ['one.example.org', '127.0.0.1', '2001:db8::1'] };
 const DAY = 86_400_000;
