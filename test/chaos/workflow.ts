@@ -116,7 +116,11 @@ export function randomShape(random: Random, urls: readonly string[], depth = 3):
     Array.from({ length: random.between(1, 3) }, () => randomShape(random, urls, depth - 1));
   const dice = depth === 0 ? 0 : random.below(10);
   if (dice < 4) return { kind: 'leaf', action: random.chance(0.15) ? 'stumble' : 'write', at, pause: work() };
-  if (dice < 6) return { kind: 'grow', at, pause: work(), below: randomShape(random, urls, depth - 1) };
+  // Of those that may be claimed again after a freeze: what they grow would be there twice.
+  if (dice < 6) {
+    const pause = random.chance(0.4) ? random.between(1000, 7000) : work();
+    return { kind: 'grow', at, pause, below: randomShape(random, urls, depth - 1) };
+  }
   if (dice < 7) return { kind: 'sequential', children: children() };
   if (dice < 8) return { kind: 'parallel', children: children() };
   if (dice < 9) {
