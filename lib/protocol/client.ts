@@ -19,7 +19,7 @@ import type { ServerIdentity } from './server.ts';
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 const DEFAULT_CONNECTION: ConnectionOptions = {
-  connections: 8,
+  connections: 32,
   headersMilliseconds: 30_000,
   bodyMilliseconds: 30_000,
 };

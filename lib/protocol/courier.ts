@@ -17,8 +17,10 @@ import type { Settlement, Settling } from './settlement.ts';
 export interface CourierLimits {
   /** Bytes of one request; a message that is larger travels alone. */
   batchBytes: number;
-  /** Requests to an original at a time. */
+  /** Requests to an original at a time, at first. */
   singlesInFlight: number;
+  /** And at most, to one that answers quickly. */
+  mostSinglesInFlight: number;
   /** For one request, from connecting to the last byte of the answer. */
   requestMilliseconds: number;
 }
@@ -38,12 +40,30 @@ export interface CourierOptions {
 
 /** What was found out about the peer as a whole. */
 export type PeerVerdict = { up: true } | PeerDown;
+
+/** An original that takes longer for a request, on the average of a round, gets fewer of them at a time. */
+const QUICK_MILLISECONDS = 250;
+
+/** What a round of single messages has shown so far. */
+interface Round {
+  verdict: PeerVerdict | null;
+  requests: number;
+  /** Time that its requests took, in all. */
+  milliseconds: number;
+  /** Some were answered by "not now". */
+  refused: boolean;
+  /** What is still being written down. */
+  settling: Promise<void>[];
+}
+
 export class Courier {
   readonly #options: CourierOptions;
   readonly #unsupportedLogged = new Set<string>();
+  #inFlight: number;
 
   constructor(options: CourierOptions) {
     this.#options = options;
+    this.#inFlight = options.limits.singlesInFlight;
   }
 
   async sendBatches(peer: ReachablePeer, messages: readonly OutboxMessage[]): Promise<PeerVerdict | null> {
@@ -124,7 +144,7 @@ export class Courier {
   /** The batch as a whole was refused: one message of it is to blame, and the others are not to suffer. */
   async #sendOneByOne(peer: ReachablePeer, messages: readonly OutboxMessage[]): Promise<PeerVerdict> {
     for (const [index, message] of messages.entries()) {
-      const verdict = this.#options.stopping() ? null : await this.#sendSingle(peer, message, 'conclave');
+      const verdict = this.#options.stopping() ? null : await this.#sendSingle(peer, message);
       if (verdict?.up !== true) {
         const rest = verdict === null ? messages.slice(index) : messages.slice(index + 1);
         await this.#hold(rest, verdict);
@@ -134,62 +154,95 @@ export class Courier {
     return { up: true };
   }
 
-  /** Null when nothing was sent. */
+  /**
+   * Several at a time, those of one task one after the other. How many depends on how the peer took the round before:
+   * an original gets no more than it answers at once. Null when nothing was sent.
+   */
   async sendSingles(peer: ReachablePeer, messages: readonly OutboxMessage[]): Promise<PeerVerdict | null> {
     const lines = [...Map.groupBy(messages, ({ taskId, messageId }) => taskId ?? messageId).values()];
-    const found: { verdict: PeerVerdict | null } = { verdict: null };
+    const round: Round = { verdict: null, requests: 0, milliseconds: 0, refused: false, settling: [] };
+    const full = lines.length >= this.#inFlight;
     const sendLines = async (): Promise<void> => {
       for (let line = lines.shift(); line !== undefined; line = lines.shift()) {
-        await this.#sendLine(peer, line, found);
+        await this.#sendLine(peer, line, round);
       }
     };
-    await Promise.all(Array.from({ length: this.#options.limits.singlesInFlight }, sendLines));
-    return found.verdict;
+    await Promise.all(Array.from({ length: this.#inFlight }, sendLines));
+    await Promise.all(round.settling);
+    this.#adapt(round, full);
+    return round.verdict;
+  }
+
+  #adapt({ verdict, requests, milliseconds, refused }: Round, full: boolean): void {
+    const { singlesInFlight: least, mostSinglesInFlight: most } = this.#options.limits;
+    const quick = !refused && !isDown(verdict) && milliseconds <= requests * QUICK_MILLISECONDS;
+    if (!quick) this.#inFlight = Math.max(least, Math.floor(this.#inFlight / 2));
+    else if (full) this.#inFlight = Math.min(most, this.#inFlight * 2);
   }
 
   /** The messages of one task, one after the other; the first that shows that the peer is down stops all lines. */
-  async #sendLine(
-    peer: ReachablePeer,
-    line: readonly OutboxMessage[],
-    found: { verdict: PeerVerdict | null },
-  ): Promise<void> {
+  async #sendLine(peer: ReachablePeer, line: readonly OutboxMessage[], round: Round): Promise<void> {
     for (const [index, message] of line.entries()) {
-      if (this.#options.stopping() || isDown(found.verdict)) {
-        return this.#hold(line.slice(index), found.verdict);
+      if (this.#options.stopping() || isDown(round.verdict)) {
+        return this.#hold(line.slice(index), round.verdict);
       }
-      const verdict = await this.#sendSingle(peer, message, 'frestq');
-      if (!isDown(found.verdict)) found.verdict = verdict ?? found.verdict;
+      const verdict = await this.#sendToOriginal(peer, message, round);
+      if (!isDown(round.verdict)) round.verdict = verdict ?? round.verdict;
     }
   }
 
-  /** Null when nothing was sent. */
-  async #sendSingle(
+  /** Null when nothing was sent. What became of it is written down while the next is on its way. */
+  async #sendToOriginal(
+    peer: ReachablePeer,
+    message: OutboxMessage,
+    round: Round,
+  ): Promise<PeerVerdict | null> {
+    const later = (settled: Promise<void>): void => {
+      // Awaited with the others at the end of the round.
+      settled.catch(() => {});
+      round.settling.push(settled);
+    };
+    if (message.action.startsWith('conclave.')) {
+      this.#logUnsupported(peer, message.action);
+      later(this.#settleAll([{ message, outcome: { kind: 'unsupported' } }]));
+      return null;
+    }
+    const { clock } = this.#options;
+    const started = clock.now().getTime();
+    const found = await this.#post(peer, message, 'frestq');
+    round.requests += 1;
+    round.milliseconds += clock.now().getTime() - started;
+    if ('verdict' in found) return this.#held([message], found.verdict);
+    if (found.outcome.kind === 'retry') round.refused = true;
+    later(this.#settleAll([{ message, outcome: found.outcome }]));
+    return { up: true };
+  }
+
+  async #sendSingle(peer: ReachablePeer, message: OutboxMessage): Promise<PeerVerdict> {
+    const found = await this.#post(peer, message, 'conclave');
+    if ('verdict' in found) return this.#held([message], found.verdict);
+    await this.#settleAll([{ message, outcome: found.outcome }]);
+    return { up: true };
+  }
+
+  /** One message in a request of its own: what its answer means for it, or for the peer as a whole. */
+  async #post(
     peer: ReachablePeer,
     message: OutboxMessage,
     dialect: 'conclave' | 'frestq',
-  ): Promise<PeerVerdict | null> {
-    if (dialect === 'frestq' && message.action.startsWith('conclave.')) {
-      this.#logUnsupported(peer, message.action);
-      await this.#settleAll([{ message, outcome: { kind: 'unsupported' } }]);
-      return null;
-    }
+  ): Promise<{ outcome: Outcome } | { verdict: PeerDown }> {
     const { client } = this.#options;
     let answer: Answer;
     try {
       answer = await withinTime(this.#options, (signal) => client.sendMessage(peer, message, signal));
     } catch (thrown) {
-      return this.#unanswered(peer, [message], thrown);
+      const sent: Sent = { peerName: peer.name, dialect: 'conclave', doubts: 0 };
+      return { verdict: outcomeOfFailure(asRequestFailed(thrown), sent) };
     }
     const outcome = outcomeOf(answer, { peerName: peer.name, dialect, doubts: doubtsOf(message.error) });
-    if (outcome.kind === 'retry' && outcome.about === 'peer') {
-      return this.#held([message], {
-        up: false,
-        error: outcome.error,
-        afterMilliseconds: outcome.afterMilliseconds,
-      });
-    }
-    await this.#settleAll([{ message, outcome }]);
-    return { up: true };
+    if (outcome.kind !== 'retry' || outcome.about !== 'peer') return { outcome };
+    const { error, afterMilliseconds } = outcome;
+    return { verdict: { up: false, error, afterMilliseconds } };
   }
 
   async #unanswered(

@@ -40,8 +40,9 @@ export interface LaneLimits extends CourierLimits {
 export const DEFAULT_LANE_LIMITS: LaneLimits = {
   batchMessages: 500,
   batchBytes: 4 * 1024 * 1024,
-  singleMessages: 32,
+  singleMessages: 256,
   singlesInFlight: 4,
+  mostSinglesInFlight: 32,
   leaseMilliseconds: 10_000,
   requestMilliseconds: 40_000,
 };

@@ -136,8 +136,6 @@ function referencesOf(
 
 /** A message of the outbox, as its sender reads it. */
 export interface WireMessage {
-  /** Position in the sender's outbox: grows along the messages to one peer. */
-  sequence: number;
   messageId: string;
   senderUrl: string;
   queue: string;
@@ -172,5 +170,5 @@ export function wireBody(message: WireMessage): Record<string, Json> {
 
 /** An entry of a batch between two Conclave nodes, as JSON. */
 export function batchEntry(message: WireMessage): string {
-  return JSON.stringify({ queue: message.queue, sequence: message.sequence, ...wireBody(message) });
+  return JSON.stringify({ queue: message.queue, ...wireBody(message) });
 }

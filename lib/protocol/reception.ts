@@ -47,8 +47,21 @@ export class Reception {
   async single(body: Json, queue: string, peer: Peer): Promise<void> {
     const received = await this.#received.add(parseMessage(body, queue, peer.id));
     const refusal = refusalOf(received);
+    if (refusal?.code === 'task_not_found' && peer.dialect === 'frestq')
+      return this.#logUnknown(peer, refusal);
     if (refusal !== null) throw refusal;
     this.#logIgnored(peer, received);
+  }
+
+  /**
+   * An original answers 200 to what is about a task that it does not know, and makes nothing of our answer; a Conclave
+   * node is told, and its operator sees the dead message.
+   */
+  #logUnknown(peer: Peer, { message: reason }: ConclaveError): void {
+    this.#options.log.info(
+      { event: 'message_ignored', peer: peer.name, reason },
+      'an original sent a message about a task that is not here; it is ignored',
+    );
   }
 
   /** A batch: one result for each message. @throws ConclaveError when the batch as a whole is refused */

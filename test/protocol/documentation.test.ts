@@ -53,14 +53,14 @@ describe('the page on the protocol', () => {
 
   it('given the limits, when they are looked up, then the page names them as they are', () => {
     const { maxBodyBytes, maxBytesPerPeer, bodyMilliseconds, headersMilliseconds } = DEFAULT_LIMITS;
-    const { batchMessages, batchBytes, singlesInFlight } = DEFAULT_LANE_LIMITS;
+    const { batchMessages, batchBytes, singlesInFlight, mostSinglesInFlight } = DEFAULT_LANE_LIMITS;
     const mebibytes = (bytes: number) => bytes / 1024 / 1024;
     for (const sentence of [
       `at most ${mebibytes(maxBodyBytes)} MiB, and arrives within ${bodyMilliseconds / 1000} seconds`,
       `${headersMilliseconds / 1000} seconds. Bodies that one peer has`,
       `at a time: ${mebibytes(maxBytesPerPeer)} MiB`,
       `batches of up to ${batchMessages} messages or ${mebibytes(batchBytes)} MiB`,
-      `up to ${singlesInFlight} in flight`,
+      `${singlesInFlight} in flight, up to ${mostSinglesInFlight} while`,
       `A batch has 1 to ${MAX_BATCH_MESSAGES} messages`,
       `more than ${MAX_JSON_DEPTH} levels`,
       `text, at most ${MAX_ID_LENGTH}`,
