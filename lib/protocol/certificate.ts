@@ -48,10 +48,13 @@ export function parseCertificate(pem: string): X509Certificate {
 /** The pinned form, with the PEM text normalised. Throws `invalid_request`. */
 export function pinCertificate(pem: string): PinnedCertificate {
   const certificate = parseCertificate(pem);
+  const end = certificate.validToDate;
+  if (Number.isNaN(end.getTime()))
+    throw new ConclaveError('invalid_request', { problems: ['certificate: its end of validity is no date'] });
   return {
     pem: certificate.toString(),
     fingerprint: fingerprintOf(certificate.raw),
-    not_after: certificate.validToDate.toISOString(),
+    not_after: end.toISOString(),
   };
 }
 

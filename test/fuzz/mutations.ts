@@ -172,7 +172,9 @@ export function spoiledJsonText(...seeds: readonly Json[]): fc.Arbitrary<Uint8Ar
   );
 }
 
-function changed(root: unknown, { path, what, value, key }: Change): unknown {
+function changed(root: unknown, { path, what, value: given, key }: Change): unknown {
+  // Constants are shared by all inputs, and a later change may go inside.
+  const value = structuredClone(given);
   let parent: unknown;
   let name: string | number = '';
   let here: unknown = root;
