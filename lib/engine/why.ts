@@ -95,15 +95,23 @@ function ended(facts: WhyFacts): Why {
 function job(facts: WhyFacts): Why {
   const { task, worker, now } = facts;
   if (task.workerId !== null) {
-    if (worker?.alive !== true)
-      return say(facts, 'worker', 'its worker died; another takes it over within seconds', {
-        next: worker?.leaseUntil ?? null,
-      });
+    if (worker?.alive !== true) return lapsed(facts);
     const doing = `${JOBS[task.job!]} runs in the worker ${worker.name}${progress(task)}`;
     return say(facts, 'handler', `${doing}, since ${date(task.modifiedDate)}`);
   }
   if (task.runAt > now) return later(facts);
   return inLine(facts);
+}
+
+/** The row of a worker whose lease lapsed is removed by whoever takes its tasks over. */
+function lapsed(facts: WhyFacts): Why {
+  const { worker } = facts;
+  const lease =
+    worker === null
+      ? 'the lease of its worker lapsed'
+      : `the lease of its worker ${worker.name} was not renewed, and lapsed at ${date(worker.leaseUntil)}`;
+  const since = worker === null ? {} : { since: worker.leaseUntil };
+  return say(facts, 'worker', `${lease}; another takes it over within seconds`, { next: null, ...since });
 }
 
 const JOBS = {

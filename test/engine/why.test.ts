@@ -143,7 +143,7 @@ const CASES: [string, WhyFacts, Awaited, string][] = [
     'a dead worker',
     facts({ ...ready, workerId: 'w' }, { worker: { name: 'node-1', leaseUntil: at(29), alive: false } }),
     'worker',
-    'its worker died; another takes it over within seconds',
+    'the lease of its worker node-1 was not renewed, and lapsed at 2030-01-01T12:29:00.000Z; another takes it over within seconds',
   ],
   [
     'its turn',
