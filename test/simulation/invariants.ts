@@ -159,7 +159,7 @@ export class Checker {
   #checkResult(node: CheckedNode, task: Task): void {
     const { name } = node;
     if (!hasEnded(task)) {
-      this.report('trees end', `${name} ${describe(task)}`);
+      if (!this.#isForsaken(task)) this.report('trees end', `${name} ${describe(task)}`);
       return;
     }
     if (task.status === 'error') this.#checkReason(node, task);
@@ -168,6 +168,13 @@ export class Checker {
       this.report('effects happen once', `${name} ${task.id} has finished: ${executed} times`);
     if (isSent(task)) this.#checkBothEnds(node, task);
     else if (task.action === 'meet') this.#checkFreed(name, task);
+  }
+
+  /** An original invites once and orders the start once: if either was lost, nothing is held, and nothing follows. */
+  #isForsaken(task: Task): boolean {
+    const { status, isReceived, peerId, epoch, job, slot, workerId } = task;
+    const invited = isReceived && status === 'created' && epoch > 0 && this.#originals.has(peerId ?? '');
+    return invited && job === null && !slot && workerId === null;
   }
 
   /** FQ-A6: what `reserve` took and no start used is freed. */

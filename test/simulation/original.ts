@@ -67,11 +67,27 @@ export class Original implements Server {
     }
   }
 
-  /** Starts a task of its own at a Conclave node. */
+  /** Starts a task of its own at a Conclave node; `meet` is one of a synchronized task that it directs. */
   send(to: string, action: string, taskId: string | null): void {
     const data = { takes: 0, below: [], asked: 0 };
     const named = taskId === null ? {} : { task_id: taskId };
-    this.#post(to, 'left', action, { ...named, data });
+    if (action === 'meet') this.#direct(to, taskId ?? `${this.#options.name}-met`);
+    else this.#post(to, 'left', action, { ...named, data });
+  }
+
+  /** Invites once or twice, and orders the start once or twice, now and then before it was told of the reservation. */
+  #direct(to: string, taskId: string): void {
+    const { random, world } = this.#options;
+    const input_data = { takes: 0, below: [], asked: 0 };
+    const dates = { pingback_date: null, expiration_date: null };
+    const invitation = { task_id: taskId, action: 'meet', queue_name: 'left', input_data, ...dates };
+    const order = { action: 'meet', queue_name: 'left', input_data };
+    for (let times = random.between(1, 2); times > 0; times -= 1)
+      this.#internal(to, 'frestq.synchronize_task', taskId, invitation);
+    for (let times = random.between(1, 2); times > 0; times -= 1)
+      world.after(random.between(1, 600), null, () =>
+        this.#internal(to, 'frestq.execute_synchronized', taskId, order),
+      );
   }
 
   #reserve(from: string, taskId: string): void {
@@ -90,8 +106,9 @@ export class Original implements Server {
     const { random, world } = this.#options;
     const statuses = fails ? ['error'] : [random.pick(['executing', 'finished']), 'finished'];
     const takes = random.between(1, 300);
+    // One of them may be late by far.
     for (const status of statuses)
-      world.after(takes, null, () => {
+      world.after(takes + (random.chance(0.2) ? random.between(1, 2000) : 0), null, () => {
         const output_data = status === 'error' ? null : { done: taskId };
         this.#internal(from, 'frestq.update_task', taskId, { status, output_data });
       });

@@ -247,7 +247,7 @@ export const SCENARIOS: readonly Scenario[] = [
       const below = [...tasks(random, made, 1, 2), ...Array.from({ length: count }, () => its)];
       const sent = Array.from({ length: random.between(0, 2) }, (_, index): Request => {
         const taskId = random.chance(0.7) ? `o-${index}` : null;
-        const action = random.pick(['work', 'grow', 'fail'] as const);
+        const action = random.pick(['work', 'grow', 'fail', 'meet'] as const);
         return { at: random.between(10, 1500), node: 'o', to: random.pick(made).name, action, taskId };
       });
       return plan({ nodes: all, requests: [ask({ is, below }), ...sent] });
