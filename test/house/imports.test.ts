@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const BELOW_NODE = ['engine', 'protocol', 'store', 'mixnet'];
+const BELOW_NODE = ['engine', 'audit', 'protocol', 'store', 'mixnet'];
 const PURE_PARSERS = ['json', 'certificate', 'wire-dates'].map((name) => `lib/protocol/${name}.ts`);
 
 /** What a folder may import besides itself and, but for the mix-net, the files that lie in lib/ itself. */
@@ -20,11 +20,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   bin: ['cli'],
   cli: ['node', 'tasks', 'console', ...BELOW_NODE],
   node: ['tasks', 'console', ...BELOW_NODE],
-  tasks: ['engine', 'store', 'mixnet'],
-  console: ['engine', 'store', 'protocol'],
-  protocol: ['engine', 'store'],
-  store: ['engine'],
-  engine: [],
+  tasks: ['engine', 'audit', 'store', 'mixnet'],
+  console: ['engine', 'audit', 'store', 'protocol'],
+  protocol: ['engine', 'audit', 'store'],
+  store: ['engine', 'audit'],
+  // Of each other: the engine's messages, and the shape of an entry.
+  audit: ['engine'],
+  engine: ['audit'],
   mixnet: [],
   migrations: [],
   lib: [],
@@ -70,6 +72,7 @@ const FORBIDDEN: readonly (readonly [string, string])[] = [
   ...['cli', 'node', 'console', 'protocol', 'engine', 'store'].map(outOf('lib/mixnet')),
   ...['cli', 'node', 'console', 'protocol', 'engine', 'store'].map(outOf('lib/mixnet/groups')),
   ...['cli', 'node', 'console', 'protocol', 'mixnet'].map(outOf('lib/store')),
+  ...['cli', 'node', 'console', 'protocol', 'store', 'mixnet'].map(outOf('lib/audit')),
   ...['cli', 'node', 'console', 'mixnet'].map(outOf('lib/protocol')),
   ...['cli', 'node', 'mixnet'].map(outOf('lib/console')),
   ...['cli'].map(outOf('lib/node')),
@@ -103,6 +106,9 @@ const PERMITTED: readonly (readonly [string, string])[] = [
   ['lib/protocol', '../engine/model.ts'],
   ['lib/protocol', '../store/peers.ts'],
   ['lib/store', '../engine/model.ts'],
+  ['lib/store', '../audit/entries.ts'],
+  ['lib/audit', '../engine/model.ts'],
+  ['lib/engine', '../audit/entries.ts'],
   ['lib/store', 'pg'],
   ['lib/node', '../../tasks/election/election.ts'],
   ['lib/cli', '../node/node.ts'],
