@@ -30,6 +30,9 @@ export interface OperatorServices {
   readonly certificate: () => string;
   /** Writes an entry of the audit trail in the transaction of what it tells of (D24). */
   readonly record: (transaction: Knex, entry: OperatorEntry) => Promise<void>;
+  /** As if an election manager asked again: checked as a request is. */
+  readonly requestElection: (body: unknown) => Promise<string>;
+  readonly requestTally: (body: unknown) => Promise<string>;
   /** Connects to a peer, and says what its clock says; rejects with the reason. */
   readonly reach: (
     peerId: string,
