@@ -161,7 +161,7 @@ export class Applier {
       await unit.settle();
     }
     await unit.flush();
-    if (inbox.records.length > 0) await transaction.recordIncoming(inbox.records);
+    if (inbox.records.length > 0) await transaction.recordIncoming(inbox.records, context.now);
     if (buried.length > 0) await transaction.bury(buried, context.now);
     return { results, hints: unit.hints };
   }

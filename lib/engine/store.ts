@@ -6,6 +6,7 @@
  * each other in a circle. Claims and progress take single rows and skip locked ones: they wait for nobody.
  */
 
+import type { AuditEntry } from '../audit/entries.ts';
 import type { Json } from '../json.ts';
 import type { IncomingMessage, OutgoingMessage, Status, Task, Timer, TimerKind } from './model.ts';
 import type { WhyFacts } from './why.ts';
@@ -43,8 +44,10 @@ export interface EngineTransaction {
   updateTasks(tasks: readonly Task[]): Promise<void>;
   /** Which of the messages were processed before, as `peerId/messageId`. */
   processed(messages: readonly IncomingMessage[]): Promise<Set<string>>;
-  recordIncoming(messages: readonly ProcessedMessage[]): Promise<void>;
+  recordIncoming(messages: readonly ProcessedMessage[], now: Date): Promise<void>;
   recordOutgoing(messages: readonly OutgoingMessage[], now: Date): Promise<void>;
+  /** Writes entries into the audit trail (D24); messages enter it by themselves. */
+  record(entries: readonly AuditEntry[]): Promise<void>;
   /** Undelivered messages of these tasks that were never tried. */
   withdraw(taskIds: readonly string[], now: Date): Promise<void>;
   /** Undelivered messages that will not be tried again. */

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { Batcher } from '../batcher.ts';
 import { type EngineStore, type EngineTransaction, type Hints, noHints } from '../engine/store.ts';
+import * as audit from './audit.ts';
 import * as claims from './claims.ts';
 import { type Database, isConnectionLoss } from './database.ts';
 import { HandlerTransactions } from './handler-transactions.ts';
@@ -35,9 +36,10 @@ export function engineTransaction(transaction: Knex, ownUrl: string): EngineTran
     insertTasks: (made) => tasks.insertTasks(transaction, made),
     updateTasks: (changed) => tasks.updateTasks(transaction, changed),
     processed: (received) => messages.processedBefore(transaction, received),
-    recordIncoming: (records) => messages.recordIncoming(transaction, ownUrl, records),
+    recordIncoming: (records, now) => messages.recordIncoming(transaction, ownUrl, records, now),
     recordOutgoing: (sent, now) => messages.recordOutgoing(transaction, ownUrl, sent, now),
     withdraw: (ids, now) => messages.withdraw(transaction, ids, now),
+    record: (entries) => audit.record(transaction, ...entries),
     bury: (dead, now) => messages.bury(transaction, dead, now),
     setTimers: (set) => timers.setTimers(transaction, set),
     clearTimers: (clears) => timers.clearTimers(transaction, clears),

@@ -1,7 +1,9 @@
 /** The table `messages` in a transaction of the engine: the inbox's record, and what goes into the outbox (D21). */
 import type { Knex } from 'knex';
+import { receivedLines, sentLines } from '../audit/entries.ts';
 import type { IncomingMessage, OutgoingMessage } from '../engine/model.ts';
 import type { ProcessedMessage } from '../engine/store.ts';
+import { AUDITED, auditedBindings, auditedSettlement } from './audit.ts';
 import { jsonText } from './task-rows.ts';
 
 /** Which of the messages were processed before, as `peerId/messageId`. */
@@ -17,7 +19,8 @@ export async function processedBefore(
   return new Set(rows.map(({ key }) => key));
 }
 
-const RECORD_INCOMING = `insert into messages
+const RECORD_INCOMING = `with ${AUDITED}
+  insert into messages
   (id, peer_id, is_received, sender_url, receiver_url, queue_name, action, task_id, input_data, info_text,
    pingback_date, expiration_date, async_data, output_status, error, state, settled_date)
   select id, peer_id, true, sender_url, ?, queue_name, action, task_id, input_data, info_text,
@@ -32,9 +35,11 @@ export async function recordIncoming(
   transaction: Knex,
   ownUrl: string,
   records: readonly ProcessedMessage[],
+  now: Date,
 ): Promise<void> {
   const messages = records.map(({ message }) => message);
   await transaction.raw(RECORD_INCOMING, [
+    ...auditedBindings(receivedLines(records, now)),
     ownUrl,
     messages.map(({ messageId }) => messageId),
     messages.map(({ peerId }) => peerId),
@@ -52,7 +57,8 @@ export async function recordIncoming(
   ] as Knex.RawBinding[]);
 }
 
-const RECORD_OUTGOING = `insert into messages
+const RECORD_OUTGOING = `with ${AUDITED}
+  insert into messages
   (id, peer_id, is_received, sender_url, receiver_url, queue_name, action, task_id, created_date, input_data,
    info_text, pingback_date, expiration_date, async_data, state, next_attempt, deadline)
   select v.id, v.peer_id, false, ?, coalesce(peers.url, ''), v.queue_name, v.action, v.task_id, ?, v.input_data,
@@ -72,6 +78,7 @@ export async function recordOutgoing(
   now: Date,
 ): Promise<void> {
   await transaction.raw(RECORD_OUTGOING, [
+    ...auditedBindings(sentLines(messages, ownUrl, now)),
     ownUrl,
     now,
     now,
@@ -91,9 +98,13 @@ export async function recordOutgoing(
 
 export async function withdraw(transaction: Knex, taskIds: readonly string[], now: Date): Promise<void> {
   await transaction.raw(
-    `update messages set state = 'withdrawn', settled_date = ?
-     where task_id = any(?) and state = 'pending' and attempts = 0`,
-    [now, taskIds] as Knex.RawBinding[],
+    `with done as (
+       update messages set state = 'withdrawn', settled_date = ?
+       where task_id = any(?) and state = 'pending' and attempts = 0
+       returning seq, id, peer_id, 'withdrawn' as reason),
+     ${auditedSettlement('done')}
+     select 1`,
+    [now, taskIds, now.toISOString()] as Knex.RawBinding[],
   );
 }
 
@@ -103,13 +114,18 @@ export async function bury(
   now: Date,
 ): Promise<void> {
   await transaction.raw(
-    `update messages set state = 'dead', error = v.error, settled_date = ?
-     from unnest(cast(? as text[]), cast(? as json[])) as v (id, error)
-     where messages.id = v.id and not is_received and state = 'pending'`,
+    `with done as (
+       update messages set state = 'dead', error = v.error, settled_date = ?
+       from unnest(cast(? as text[]), cast(? as json[])) as v (id, error)
+       where messages.id = v.id and not is_received and state = 'pending'
+       returning seq, messages.id, peer_id, 'dead' as reason),
+     ${auditedSettlement('done')}
+     select 1`,
     [
       now,
       messages.map(({ messageId }) => messageId),
       messages.map(({ failure }) => jsonText(failure)),
+      now.toISOString(),
     ] as Knex.RawBinding[],
   );
 }

@@ -11,6 +11,7 @@ import type { Knex } from 'knex';
 import type { AsyncData } from '../engine/model.ts';
 import type { Failure } from '../errors.ts';
 import type { Json } from '../json.ts';
+import { auditedSettlement } from './audit.ts';
 import { claimPeerProbe, hastenPeerProbe, markPeerDown, markPeerUp, recordPeerContact } from './peers.ts';
 
 /** Channel of `NOTIFY` when messages were added to the outbox; the payload may name a peer. */
@@ -129,15 +130,19 @@ export interface Delivered {
 export async function settleDelivered(db: Knex, items: readonly Delivered[], date: Date): Promise<number> {
   const { rows } = await db.raw<{ rows: unknown[] }>(
     `with ${UNFLUSHED}, settled as (
-       select * from unnest(cast(? as bigint[]), cast(? as integer[]), cast(? as json[])) as s (seq, status, error))
-     update messages m set state = 'delivered', output_status = s.status, error = s.error, settled_date = ?
-     from settled s, unflushed where m.seq = s.seq and m.state = 'pending'
-     returning m.seq`,
+       select * from unnest(cast(? as bigint[]), cast(? as integer[]), cast(? as json[])) as s (seq, status, error)),
+     done as (
+       update messages m set state = 'delivered', output_status = s.status, error = s.error, settled_date = ?
+       from settled s, unflushed where m.seq = s.seq and m.state = 'pending'
+       returning m.seq, m.id, m.peer_id, case when s.status is null then 'unsupported' end as reason),
+     ${auditedSettlement('done')}
+     select seq from done`,
     [
       items.map(({ sequence }) => sequence),
       items.map(({ status }) => status) as number[],
       items.map(({ error }) => (error === null ? null : JSON.stringify(error))) as string[],
       date,
+      date.toISOString(),
     ],
   );
   return rows.length;
@@ -192,14 +197,19 @@ export async function recordRefusals(db: Knex, items: readonly Dead[]): Promise<
 /** Settles dead messages that belong to no task. */
 export async function settleDead(db: Knex, items: readonly Dead[], date: Date): Promise<void> {
   await db.raw(
-    `update messages m set state = 'dead', output_status = s.status, error = s.error, settled_date = ?
-     from unnest(cast(? as bigint[]), cast(? as integer[]), cast(? as json[])) as s (seq, status, error)
-     where m.seq = s.seq and m.state = 'pending'`,
+    `with done as (
+       update messages m set state = 'dead', output_status = s.status, error = s.error, settled_date = ?
+       from unnest(cast(? as bigint[]), cast(? as integer[]), cast(? as json[])) as s (seq, status, error)
+       where m.seq = s.seq and m.state = 'pending'
+       returning m.seq, m.id, m.peer_id, 'dead' as reason),
+     ${auditedSettlement('done')}
+     select 1`,
     [
       date,
       items.map(({ sequence }) => sequence),
       items.map(({ status }) => status) as number[],
       items.map(({ error }) => JSON.stringify(error)),
+      date.toISOString(),
     ],
   );
 }

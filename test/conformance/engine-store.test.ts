@@ -266,7 +266,7 @@ for (const { name, open } of STORES) {
     it('given a message that was recorded, when it is asked for, then of that peer only; recorded again, then never', async () => {
       const record = (message: IncomingMessage) =>
         store.engine.transaction((transaction) =>
-          transaction.recordIncoming([{ message, taskId: 't', status: 200, failure: null }]),
+          transaction.recordIncoming([{ message, taskId: 't', status: 200, failure: null }], T0),
         );
       await record(incoming('m'));
       const seen = await store.engine.transaction((transaction) =>

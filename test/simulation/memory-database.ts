@@ -3,6 +3,7 @@
  * others when they commit and not before, row locks, unique keys, and a clock of its own. Rows are immutable and shared
  * by reference; a transaction is an overlay.
  */
+import type { AuditEntry } from '../../lib/audit/entries.ts';
 import {
   hasEnded,
   type IncomingMessage,
@@ -86,6 +87,8 @@ export class MemoryDatabase {
   readonly inbox = new Map<string, { message: IncomingMessage; status: number }>();
   readonly outbox = new Map<number, OutboxRow>();
   readonly pending = new Map<number, OutboxRow>();
+  /** What others than messages enter into the audit trail. */
+  readonly log: AuditEntry[] = [];
   readonly effects: Effect[] = [];
   readonly #locks = new Map<string, Holder>();
   readonly #waiting = new Map<string, (() => void)[]>();

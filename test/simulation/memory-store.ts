@@ -166,6 +166,7 @@ function engineTransaction(gate: Gate, transaction: MemoryTransaction): EngineTr
     processed: (messages) => inside(() => transaction.processed(messages)),
     recordIncoming: (messages) => inside(() => transaction.recordIncoming(messages)),
     recordOutgoing: (messages, now) => inside(() => transaction.recordOutgoing(messages, now)),
+    record: (entries) => inside(() => transaction.record(entries)),
     withdraw: (ids) => inside(() => transaction.withdraw(ids)),
     bury: (messages) => inside(() => transaction.bury(messages)),
     setTimers: (timers) => inside(() => transaction.setTimers(timers)),

@@ -2,6 +2,7 @@
  * A transaction on a database in memory. Its methods are statements: they have their effect at once, or wait for a
  * lock, or throw as PostgreSQL does.
  */
+import type { AuditEntry } from '../../lib/audit/entries.ts';
 import type { OutgoingMessage, Status, Task, Timer, TimerKind } from '../../lib/engine/model.ts';
 import type { ChildrenQuery, ProcessedMessage } from '../../lib/engine/store.ts';
 import type { Failure } from '../../lib/errors.ts';
@@ -207,6 +208,10 @@ export class MemoryTransaction {
       } as const;
       this.#messages.push(() => this.#database.addMessage({ ...row }));
     }
+  }
+
+  record(entries: readonly AuditEntry[]): void {
+    this.#messages.push(() => void this.#database.log.push(...entries));
   }
 
   withdraw(taskIds: readonly string[]): void {
