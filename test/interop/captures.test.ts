@@ -40,12 +40,17 @@ const remote = (queue: string, action: string, data: Json): TreeNode =>
   simple({ receiver: PEER_URL, queue, action, data });
 
 /** What the recorded nodes ran, as their messages show it. */
-function definitions() {
+function definitions(waits: () => boolean) {
   const username = (input: unknown): string => (input as { username: string }).username;
   const port = (task: { receiverUrl: string; senderUrl: string; peerId: string | null }): Json => ({
     port: task.peerId === null ? 6010 : 6000,
   });
   return [
+    // The action of one name waits for a decision in one recording, and only says hello in another.
+    defineTask({ queue: 'say_queue', action: 'hello_world' }, (task, ctx) => {
+      if (waits()) ctx.add(external({ label: 'approve' }));
+      else return `hello ${username(task.input)}!`;
+    }),
     defineTask({ queue: 'probe_queue', action: 'echo' }, (task) => ({ got: task.input as Json })),
     defineTask({ queue: 'err_queue', action: 'fail' }, () => {
       throw new TaskError('it fails');
@@ -101,14 +106,6 @@ function definitions() {
   ];
 }
 
-/** The action of the same name that waits for a decision in one recording, and only says hello in the other. */
-function hello(waits: boolean) {
-  return defineTask({ queue: 'say_queue', action: 'hello_world' }, (task, ctx) => {
-    if (waits) ctx.add(external({ label: 'approve' }));
-    else return `hello ${(task.input as { username: string }).username}!`;
-  });
-}
-
 /** What the person at the director's side asked for, by recording. */
 const ASKED: Readonly<Record<string, { tree: TreeNode; status: Task['status'] }>> = {
   'duplicates.pg.jsonl': { tree: remote('probe_queue', 'echo', {}), status: 'finished' },
@@ -141,11 +138,19 @@ class Replay {
   /** Our ids for those of the recording. */
   readonly #ids = new Map<string, string>();
   readonly #matched = new Set<string>();
+  /** What was sent before, of other recordings. */
+  readonly #after: number;
 
-  constructor(node: TestNode, own: string) {
+  private constructor(node: TestNode, own: string, after: number) {
     this.#node = node;
+    this.#after = after;
     this.#own = own;
     this.#other = own === DIRECTOR ? EXECUTOR : DIRECTOR;
+  }
+
+  static async start(node: TestNode, own: string): Promise<Replay> {
+    const { rows } = await node.database.knex.raw('select coalesce(max(seq), 0) as last from messages');
+    return new Replay(node, own, Number(rows[0].last));
   }
 
   async play(exchanges: readonly Exchanged[]): Promise<void> {
@@ -214,7 +219,8 @@ class Replay {
   async #sent() {
     const { rows } = await this.#node.database.knex.raw(
       `select id, queue_name, action, task_id, sender_url, input_data from messages
-       where not is_received and peer_id = 'original' order by seq`,
+       where not is_received and peer_id = 'original' and seq > ? order by seq`,
+      [this.#after],
     );
     const nothing = { infoText: null, pingbackDate: null, expirationDate: null, asyncData: null };
     return (rows as Record<string, string>[]).map((row) => {
@@ -255,44 +261,52 @@ function isByHand({ headers }: Exchange): boolean {
 }
 
 describe('recorded exchanges with one side played by a node (D20, D62)', () => {
-  let federation: TestFederation;
-  beforeEach(() => {
-    federation = new TestFederation();
-  });
-  afterEach(() => federation.close());
-
-  const start = (capture: string): Promise<TestNode> =>
-    federation.add('own', {
-      definitions: [...definitions(), hello(capture === 'external.jsonl')],
+  const federation = new TestFederation();
+  let capture = '';
+  let director: TestNode;
+  let executor: TestNode;
+  before(async function () {
+    this.timeout(20_000);
+    const options = {
+      definitions: definitions(() => capture === 'external.jsonl'),
       engine: {
-        peers: { idByUrl: (url) => (url === PEER_URL ? 'original' : undefined), dialect: () => 'frestq' },
+        peers: {
+          idByUrl: (url: string) => (url === PEER_URL ? 'original' : undefined),
+          dialect: () => 'frestq' as const,
+        },
       },
+    };
+    [director, executor] = [
+      await federation.add('director', options),
+      await federation.add('executor', options),
+    ];
+  });
+  after(() => federation.close());
+
+  for (const name of captureNames().filter((each) => each !== PROBES)) {
+    const exchanges = (capturedExchanges(name) as Exchanged[]).sort((one, other) => one.t - other.t);
+
+    it(`given ${name}, when we are the executor, then we send what the original sent`, async () => {
+      capture = name;
+      await (await Replay.start(executor, EXECUTOR)).play(exchanges);
     });
 
-  for (const capture of captureNames().filter((name) => name !== PROBES)) {
-    const exchanges = (capturedExchanges(capture) as Exchanged[]).sort((one, other) => one.t - other.t);
-
-    it(`given ${capture}, when we are the executor, then we send what the original sent`, async () => {
-      const node = await start(capture);
-      await new Replay(node, EXECUTOR).play(exchanges);
-    });
-
-    it(`given ${capture}, when we are the director, then we send what the original sent, and the tree ends`, async () => {
-      const node = await start(capture);
-      const { tree, status } = ASKED[capture]!;
-      const id = await node.engine.create(tree);
-      const replay = new Replay(node, DIRECTOR);
-      if (capture === 'sync2.pg.jsonl') {
+    it(`given ${name}, when we are the director, then we send what the original sent, and the tree ends`, async () => {
+      capture = name;
+      const { tree, status } = ASKED[name]!;
+      const replay = await Replay.start(director, DIRECTOR);
+      const id = await director.engine.create(tree);
+      if (name === 'sync2.pg.jsonl') {
         const own = exchanges.find(
           ({ to, body }) => to === DIRECTOR && (body as Body).action === 'frestq.synchronize_task',
         )!;
         const child = await until('our own performer', async () =>
-          (await node.tasks()).find(({ action, isLocal }) => action === 'sync.perform' && isLocal),
+          (await director.tasks()).find(({ action, isLocal }) => action === 'sync.perform' && isLocal),
         );
         replay.know((own.body as Body).task_id, child.id);
       }
       await replay.play(exchanges);
-      expect((await node.engine.ended(id)).status).to.equal(status);
+      expect((await director.engine.ended(id)).status).to.equal(status);
     });
   }
 });
