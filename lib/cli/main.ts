@@ -6,6 +6,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { suggestion } from '../suggestion.ts';
 import { VERSION } from '../version.ts';
 import { addBallots } from './ballots.ts';
+import { addConsole } from './console.ts';
 import { addDemo } from './demo/command.ts';
 import { addInit } from './init.ts';
 import { addOriginalFlags, givenFlags, runOriginalFlags, spelt } from './original-flags.ts';
@@ -67,6 +68,7 @@ function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Comm
   addStart(program, terminal, whole, ended);
   addPeers(program, terminal, ended);
   addWhy(program, terminal);
+  addConsole(program, terminal);
   addVerify(program, terminal, ended);
   addBallots(program, terminal, whole);
   addPrune(program, terminal, whole);

@@ -21,6 +21,7 @@ import { createOutboxStore, OUTBOX_CHANNEL } from '../store/outbox.ts';
 import { PEERS_CHANNEL } from '../store/peers.ts';
 import { VERSION } from '../version.ts';
 import { type Assembly, type AssemblyOptions, assemble } from './assembly.ts';
+import { type ConsoleListener, startConsole } from './console.ts';
 import { createPorts, type Ports } from './federation.ts';
 import { createHealthServer, listenOn } from './health.ts';
 import { loadIdentity } from './identity.ts';
@@ -49,7 +50,12 @@ export interface RunningNode {
   stop(graceSeconds?: number): Promise<void>;
 }
 
-export type Addresses = Readonly<{ federation: AddressInfo; api: AddressInfo | null; health: AddressInfo }>;
+export type Addresses = Readonly<{
+  federation: AddressInfo;
+  api: AddressInfo | null;
+  health: AddressInfo;
+  console: AddressInfo | null;
+}>;
 
 const DEFAULT_GRACE_SECONDS = 10;
 
@@ -75,9 +81,11 @@ export async function startNode(settings: Settings, options: StartOptions = {}):
     undeliverable: (items) => engine.undeliverable(items),
   });
   const state = { stopping: false };
+  let operators: ConsoleListener | null = null;
   const ports = openPorts(parts, sender, log);
   const health = createHealth(parts, ports, state);
   const close = async (graceSeconds: number): Promise<void> => {
+    await operators?.close();
     await Promise.all(ports.all.map((port) => closeWithin(port, graceSeconds)));
     await engine.stop(graceSeconds);
     await sender.stop();
@@ -89,7 +97,9 @@ export async function startNode(settings: Settings, options: StartOptions = {}):
     await sender.start();
     listenToOthers(parts, sender, log);
     await bulkData.sweep((id) => engine.store.task(id));
-    return running(await listenAll(settings, ports, health));
+    operators = await startConsole(parts, log);
+    const addresses = await listenAll(settings, ports, health);
+    return running({ ...addresses, console: operators?.address ?? null });
   } catch (thrown) {
     await close(0).catch((error: unknown) => log.error({ reason: reasonOf(error) }, 'cleaning up failed'));
     throw thrown;
@@ -195,7 +205,11 @@ function listenToOthers({ opened, peers }: Assembly, sender: OutboxSender, log: 
   });
 }
 
-async function listenAll(settings: Settings, ports: Ports, health: Server): Promise<Addresses> {
+async function listenAll(
+  settings: Settings,
+  ports: Ports,
+  health: Server,
+): Promise<Omit<Addresses, 'console'>> {
   const { federation, api, health: own } = settings.listen;
   return {
     federation: await ports.federation.listen(federation.port, federation.host),

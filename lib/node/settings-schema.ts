@@ -193,6 +193,23 @@ const Sections = z.strictObject({
       'Addresses and ports on which the node listens. `api` is null unless election managers shall have a port of ' +
         'their own (mutual TLS as well).',
     ),
+  console: z
+    .strictObject({
+      host: z
+        .enum(['127.0.0.1', '::1'])
+        .default('127.0.0.1')
+        .describe('Address of this machine itself: the console speaks plain HTTP, and nobody else shall hear it.'),
+      port: port.default(0).describe('Port; 0 lets the system choose one, which `conclave console` prints.'),
+    })
+    .nullable()
+    .prefault({})
+    .describe('The console for operators, opened with `conclave console`. Null: there is none.'),
+  approvals_required: z
+    .int()
+    .min(1)
+    .max(2)
+    .default(1)
+    .describe('How many different operators must accept an election or a tally before it counts.'),
   tls: z
     .strictObject({
       certificate: path.default('./certificate.pem').describe("This node's certificate, which peers pin."),
