@@ -10,14 +10,16 @@ import type { Clock } from './clock.ts';
 import type { Registry } from './definitions.ts';
 import type { Context, Event, Outcome } from './events.ts';
 import { queueOf, receive, tasksNamed } from './incoming.ts';
-import type { IncomingMessage, Receipt, TimerKind } from './model.ts';
+import type { IncomingMessage, Receipt, Task, TimerKind } from './model.ts';
 import type { DueTimer, EngineStore, EngineTransaction, Hints, ProcessedMessage } from './store.ts';
 import { type ResolvedNode, rows } from './tree.ts';
 import { type Claim, UnitOfWork } from './unit-of-work.ts';
 
 export type Input =
-  | { kind: 'event'; taskId: string; event: Event; claim?: Claim }
-  | { kind: 'create'; node: ResolvedNode; trace?: string }
+  /** `claimed`: the task as its claim was answered; then the event is of that claim. */
+  | { kind: 'event'; taskId: string; event: Event; claim?: Claim; claimed?: Task }
+  /** `repeated`: it was asked for before, and may have come to be. */
+  | { kind: 'create'; node: ResolvedNode; trace?: string; repeated?: boolean }
   | { kind: 'message'; message: IncomingMessage }
   | { kind: 'timer'; timer: DueTimer }
   | { kind: 'undeliverable'; messageId: string; taskId: string | null; failure: Failure };
@@ -131,7 +133,8 @@ export class Applier {
     const { clock, registry, context: base } = this.#options;
     const context: Context = { ...base, now: clock.now(), facts: (task) => registry.facts(task) };
     const unit = new UnitOfWork(transaction, context);
-    await unit.lock([...new Set(inputs.flatMap(named))]);
+    const claimed = inputs.flatMap((input) => (input.kind === 'event' ? (input.claimed ?? []) : []));
+    await unit.lock([...new Set(inputs.flatMap(named))], claimed);
     const inbox = new Inbox(await seenBefore(transaction, inputs));
     const live = await liveTimers(transaction, inputs);
     const buried: { messageId: string; failure: Failure }[] = [];
@@ -158,7 +161,7 @@ export class Applier {
           break;
       }
       // What one input causes is done before the next: the order of a peer's messages matters.
-      await unit.settle();
+      if (unit.unsettled) await unit.settle();
     }
     await unit.flush();
     if (inbox.records.length > 0) await transaction.recordIncoming(inbox.records, context.now);
@@ -178,7 +181,7 @@ function named(input: Input): string[] {
     case 'undeliverable':
       return input.taskId === null ? [] : [input.taskId];
     case 'create':
-      return [input.node.id];
+      return input.repeated === true ? [input.node.id] : [];
   }
 }
 

@@ -163,7 +163,7 @@ export class Engine {
     // Its ids are fixed: asking once more for what may have been committed makes no second tree.
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await this.#applier.apply({ kind: 'create', node, ...options });
+        await this.#applier.apply({ kind: 'create', node, ...options, repeated: attempt > 1 });
         return node.id;
       } catch (thrown) {
         const away = thrown instanceof ConclaveError && thrown.code === 'database_unavailable';
@@ -309,7 +309,12 @@ export class Engine {
     if (hints.queues.length + hints.peers.length + hints.ended.length + hints.aborts.length === 0) return;
     const notice = this.store
       .notify(hints)
-      .catch((thrown) => log.debug({ reason: reasonOf(thrown) }, 'other processes could not be notified'))
+      .catch((thrown) =>
+        log.debug(
+          { event: 'notify_failed', reason: reasonOf(thrown) },
+          'other processes could not be notified',
+        ),
+      )
       .finally(() => this.#notices.delete(notice));
     this.#notices.add(notice);
   }
@@ -320,7 +325,9 @@ export class Engine {
     for (const waiters of this.#waiters.values()) for (const wake of waiters) wake();
     this.#worker
       .poll()
-      .catch((thrown) => log.debug({ reason: reasonOf(thrown) }, 'jobs could not be looked for'));
+      .catch((thrown) =>
+        log.debug({ event: 'jobs_unread', reason: reasonOf(thrown) }, 'jobs could not be looked for'),
+      );
   }
 
   #heard({ queues, peers, ended, aborts, timer }: Hints): void {

@@ -61,10 +61,14 @@ export class Reports {
     for (let attempt = 1, refused = 0; ; attempt += 1) {
       try {
         const outcome = await this.#options.applier.apply(inputOf(task, event));
-        if (outcome.outcome !== 'applied') log.warn({ outcome }, 'the end of a job was not accepted');
+        if (outcome.outcome !== 'applied')
+          log.warn({ event: 'job_end_refused', outcome }, 'the end of a job was not accepted');
         return;
       } catch (thrown) {
-        log.warn({ reason: reasonOf(thrown), attempt }, 'the end of a job could not be written');
+        log.warn(
+          { event: 'job_end_unwritten', reason: reasonOf(thrown), attempt },
+          'the end of a job could not be written',
+        );
         if (!isUnavailable(thrown)) refused += 1;
         if (refused >= REFUSALS) return this.#unwritable(task, event, thrown, log);
         if (signal.aborted) return;
@@ -89,7 +93,12 @@ export class Reports {
           // The task was locked for a moment.
           if (!written) latest ??= state;
         })
-        .catch((thrown) => log.debug({ reason: reasonOf(thrown) }, 'progress could not be written'))
+        .catch((thrown) =>
+          log.debug(
+            { event: 'progress_unwritten', reason: reasonOf(thrown) },
+            'progress could not be written',
+          ),
+        )
         .finally(() => clock.after(told ? TOLD_PROGRESS_PAUSE : PROGRESS_PAUSE, send));
     };
     return (state) => {
@@ -126,7 +135,7 @@ export class Reports {
       if (results[0]!.outcome !== 'applied') {
         await transaction.rollback();
         log.warn(
-          { outcome: results[0] },
+          { event: 'job_end_refused', outcome: results[0] },
           'the end of a job was not accepted; its transaction is rolled back',
         );
         return;
@@ -139,7 +148,7 @@ export class Reports {
       if (store.isPassing(thrown)) return this.#interrupted(task, reasonOf(thrown), signal, log);
       const message = `the handler's transaction failed: ${reasonOf(thrown)}`;
       const failure: Failure = { code: 'handler_error', message, node: node.name };
-      log.warn({ failure }, 'a handler failed');
+      log.warn({ event: 'handler_failed', failure }, 'a handler failed');
       const failed = {
         type: 'handler_failed',
         failure,
@@ -152,7 +161,7 @@ export class Reports {
 
   /** The job is offered again, a little later; if that goes on, it ends in an error. */
   async #interrupted(task: Task, reason: string, signal: AbortSignal, log: HandlerLog): Promise<void> {
-    log.warn({ reason }, 'a job was interrupted; it is done again');
+    log.warn({ event: 'job_interrupted', reason }, 'a job was interrupted; it is done again');
     const { workerId, fence } = task;
     const event = { type: 'worker_lost', workerId: workerId!, fence, graceful: false, reason } as const;
     await this.apply(task, event, signal, log);
@@ -168,7 +177,7 @@ export class Reports {
       await this.#options.applier.apply(inputOf(task, failed));
     } catch (again) {
       // The lease's keeper finds that nobody works on the task, and offers it again.
-      log.error({ reason: reasonOf(again) }, 'nor could its failure');
+      log.error({ event: 'job_end_lost', reason: reasonOf(again) }, 'nor could its failure');
     }
   }
 
@@ -191,5 +200,5 @@ function isUnavailable(thrown: unknown): boolean {
 
 function inputOf(task: Task, event: Event) {
   const claim = { workerId: task.workerId!, fence: task.fence };
-  return { kind: 'event', taskId: task.id, event, claim } as const;
+  return { kind: 'event', taskId: task.id, event, claim, claimed: task } as const;
 }

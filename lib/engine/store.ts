@@ -17,6 +17,12 @@ export interface ChildrenQuery {
   match: { statuses: readonly Status[] } | { order: number };
 }
 
+/** A task as it was read and locked, and as it is to be. */
+export interface TaskChange {
+  before: Task;
+  after: Task;
+}
+
 /** An incoming message with what became of it. */
 export interface ProcessedMessage {
   message: IncomingMessage;
@@ -35,13 +41,14 @@ export interface EngineTransaction {
    * Locks the trees of the named tasks, and answers with the named tasks, everything above them, and what comes
    * next in the sequences among these.
    * Must be the first call of a transaction; ids that do not exist are passed over.
+   * @param claimed of the named tasks, as `claim` answered them: what has not changed since need not be read again
    */
-  lock(taskIds: readonly string[]): Promise<Task[]>;
+  lock(taskIds: readonly string[], claimed?: readonly Task[]): Promise<Task[]>;
   /** Further tasks of trees that are locked. */
   load(taskIds: readonly string[]): Promise<Task[]>;
   children(queries: readonly ChildrenQuery[]): Promise<Task[]>;
   insertTasks(tasks: readonly Task[]): Promise<void>;
-  updateTasks(tasks: readonly Task[]): Promise<void>;
+  updateTasks(changes: readonly TaskChange[]): Promise<void>;
   /** Which of the messages were processed before, as `peerId/messageId`. */
   processed(messages: readonly IncomingMessage[]): Promise<Set<string>>;
   recordIncoming(messages: readonly ProcessedMessage[], now: Date): Promise<void>;

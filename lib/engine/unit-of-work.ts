@@ -8,7 +8,7 @@
 import { ConclaveError, type Failure } from '../errors.ts';
 import type { Context, Effect, Event, Outcome } from './events.ts';
 import { hasEnded, type OutgoingMessage, type Task, type Timer } from './model.ts';
-import { type EngineTransaction, type Hints, noHints } from './store.ts';
+import { type EngineTransaction, type Hints, noHints, type TaskChange } from './store.ts';
 import { transition } from './transitions.ts';
 
 /** Of which claim a worker's report is; without it, the report comes from elsewhere. */
@@ -28,7 +28,8 @@ export class UnitOfWork {
   /** By parent: its children by their order. */
   readonly #childrenOf = new Map<string, Map<number, string>>();
   readonly #inserted = new Set<string>();
-  readonly #changed = new Set<string>();
+  /** Changed tasks as they were read. */
+  readonly #changed = new Map<string, Task>();
   readonly #messages: OutgoingMessage[] = [];
   readonly #timers = new Map<string, Timer[]>();
   readonly #clears: Extract<Effect, { effect: 'clear_timers' }>[] = [];
@@ -41,8 +42,9 @@ export class UnitOfWork {
   }
 
   /** Locks the trees of these tasks. Once, before anything else. */
-  async lock(taskIds: readonly string[]): Promise<void> {
-    if (taskIds.length > 0) for (const task of await this.#transaction.lock(taskIds)) this.#know(task);
+  async lock(taskIds: readonly string[], claimed: readonly Task[]): Promise<void> {
+    if (taskIds.length === 0) return;
+    for (const task of await this.#transaction.lock(taskIds, claimed)) this.#know(task);
   }
 
   task(id: string): Task | undefined {
@@ -71,6 +73,11 @@ export class UnitOfWork {
     return outcome;
   }
 
+  /** Whether something follows from what was applied so far. */
+  get unsettled(): boolean {
+    return this.#pending.length > 0;
+  }
+
   /** Applies everything that follows from what was applied so far. */
   async settle(): Promise<void> {
     for (let round = 0; this.#pending.length > 0; round += 1) {
@@ -86,9 +93,9 @@ export class UnitOfWork {
   async flush(): Promise<void> {
     const { now } = this.#context;
     const inserted = [...this.#inserted].map((id) => this.#tasks.get(id)!);
-    const changed = [...this.#changed]
-      .filter((id) => !this.#inserted.has(id))
-      .map((id) => this.#tasks.get(id)!);
+    const changed: TaskChange[] = [];
+    for (const [id, before] of this.#changed)
+      if (!this.#inserted.has(id)) changed.push({ before, after: this.#tasks.get(id)! });
     for (const task of this.#tasks.values()) this.#hint(task);
     if (inserted.length > 0) await this.#transaction.insertTasks(inserted);
     if (changed.length > 0) await this.#transaction.updateTasks(changed);
@@ -134,7 +141,7 @@ export class UnitOfWork {
     if (task.slot && changes.slot === false) push(this.hints.queues, task.queue);
     if (Object.keys(changes).length > 0) {
       this.#tasks.set(task.id, { ...task, ...changes, modifiedDate: this.#context.now });
-      this.#changed.add(task.id);
+      if (!this.#changed.has(task.id)) this.#changed.set(task.id, task);
     }
     for (const effect of effects) this.#pending.push(effect);
   }
@@ -214,8 +221,13 @@ export class UnitOfWork {
         taskId,
         timers.filter(({ kind }) => !kinds.includes(kind)),
       );
-    if (!this.#inserted.has(effect.taskId)) this.#clears.push(effect);
+    if (!this.#inserted.has(taskId) && mayHaveTimers(this.#tasks.get(taskId)!)) this.#clears.push(effect);
   }
+}
+
+/** What timers are set for; most tasks have none, and are spared the statement that removes them. */
+function mayHaveTimers({ expirationDate, pingbackDate, quorum, epoch }: Task): boolean {
+  return expirationDate !== null || pingbackDate !== null || quorum !== null || epoch > 0;
 }
 
 function push(list: string[], item: string): void {

@@ -72,6 +72,12 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/**
+ * Prepared statements keep their plans. One that was made while a table was empty must not read it through when it has
+ * grown; and compiling a plan takes longer than any statement of ours.
+ */
+const PLANNING = '-c enable_seqscan=off -c jit=off';
+
 /** Opens a pool; connects at the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
   const warn = (...said: unknown[]): void => options.onWarning?.(said.map(String).join(' '));
@@ -81,7 +87,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     pool: { min: 0, max: options.poolSize ?? 10, idleTimeoutMillis: 30_000 },
     acquireConnectionTimeout: 30_000,
     log: { warn, error: warn, deprecate: warn, debug: () => {} },
-  });
+    // For `sessionOf`.
+    userParams: { pooler: 'url' in options.address && options.address.pooler === true },
+  } as Knex.Config);
   const listeners = new Set<Listener>();
   return {
     knex,
@@ -116,6 +124,7 @@ function connectionSettings(options: DatabaseOptions): ClientConfig {
   if ('url' in address && address.pooler === true) return common;
   return {
     ...common,
+    options: PLANNING,
     ...(statement > 0 && { statement_timeout: statement, lock_timeout: statement }),
     idle_in_transaction_session_timeout: (options.idleTransactionSeconds ?? 60) * 1000,
   };

@@ -12,6 +12,7 @@ import * as claims from './claims.ts';
 import { type Database, isConnectionLoss } from './database.ts';
 import { HandlerTransactions } from './handler-transactions.ts';
 import * as messages from './messages.ts';
+import { inTransaction, type Session, sessionOf } from './session.ts';
 import * as tasks from './tasks.ts';
 import * as timers from './timers.ts';
 import { whyFacts } from './why-facts.ts';
@@ -28,9 +29,9 @@ const MAX_PAYLOAD = 7000;
 const MAX_NOTIFIED = 1000;
 
 /** The engine's transaction inside one of the caller's (`ctx.tx`, D14). */
-export function engineTransaction(transaction: Knex, ownUrl: string): EngineTransaction {
+export function engineTransaction(transaction: Session, ownUrl: string): EngineTransaction {
   return {
-    lock: (ids) => tasks.lockTrees(transaction, ids),
+    lock: (ids, claimed = []) => tasks.lockTrees(transaction, ids, claimed),
     load: (ids) => tasks.loadTasks(transaction, ids),
     children: (queries) => tasks.loadChildren(transaction, queries),
     insertTasks: (made) => tasks.insertTasks(transaction, made),
@@ -62,33 +63,34 @@ export function createEngineStore(
   const open = new HandlerTransactions(
     db,
     options.handlerTransactions ?? Math.max(1, Math.floor(poolSize / 2)),
-    (transaction) => engineTransaction(transaction, ownUrl),
+    (transaction) => engineTransaction(sessionOf(transaction), ownUrl),
   );
+  const session = sessionOf(db);
   const own = randomUUID();
-  const notices = new Batcher<Hints, void>((hints) => notifyAll(db, own, hints), {
+  const notices = new Batcher<Hints, void>((hints) => notifyAll(session, own, hints), {
     max: MAX_NOTIFIED,
     parallel: 1,
   });
   return {
     transaction: (work) =>
-      withRetries(() => db.transaction((transaction) => work(engineTransaction(transaction, ownUrl)))),
+      withRetries(() => inTransaction(db, (session) => work(engineTransaction(session, ownUrl)))),
     begin: (signal) => open.begin(signal),
     isPassing,
     claim: (request) => claims.claim(db, request),
-    wounded: (request) => claims.wounded(db, request),
-    ready: (queues, now) => claims.ready(db, queues, now),
-    waiting: (queue, limit) => claims.waiting(db, queue, limit),
-    workers: () => claims.workers(db),
-    registerWorker: (id, name, seconds) => claims.registerWorker(db, id, name, seconds),
-    renewLease: (id, seconds) => claims.renewLease(db, id, seconds),
-    removeWorker: (id) => claims.removeWorker(db, id),
-    orphans: () => claims.orphans(db),
-    heldBy: (workerId) => claims.heldBy(db, workerId),
-    reportProgress: (reports) => claims.reportProgress(db, reports),
-    dueTimers: (now, limit) => timers.dueTimers(db, now, limit),
-    nextDue: () => timers.nextDue(db),
-    task: (id) => tasks.readTask(db, id),
-    childrenOf: (id) => tasks.readChildren(db, id),
+    wounded: (request) => claims.wounded(session, request),
+    ready: (queues, now) => claims.ready(session, queues, now),
+    waiting: (queue, limit) => claims.waiting(session, queue, limit),
+    workers: () => claims.workers(session),
+    registerWorker: (id, name, seconds) => claims.registerWorker(session, id, name, seconds),
+    renewLease: (id, seconds) => claims.renewLease(session, id, seconds),
+    removeWorker: (id) => claims.removeWorker(session, id),
+    orphans: () => claims.orphans(session),
+    heldBy: (workerId) => claims.heldBy(session, workerId),
+    reportProgress: (reports) => claims.reportProgress(session, reports),
+    dueTimers: (now, limit) => timers.dueTimers(session, now, limit),
+    nextDue: () => timers.nextDue(session),
+    task: (id) => tasks.readTask(session, id),
+    childrenOf: (id) => tasks.readChildren(session, id),
     whyFacts: (id, now, slotsOf) => whyFacts(db, id, now, slotsOf),
     notify: (hints) => notices.add(hints),
     listen: (heard, missed) =>
@@ -111,11 +113,12 @@ function isPassing(thrown: unknown): boolean {
   return thrown.name === 'KnexTimeoutError' || isConnectionLoss(thrown);
 }
 
-async function notifyAll(db: Knex, own: string, all: readonly Hints[]): Promise<undefined[]> {
+async function notifyAll(db: Session, own: string, all: readonly Hints[]): Promise<undefined[]> {
   const merged = merge(all);
   let payload = JSON.stringify({ from: own, ...merged });
   if (Buffer.byteLength(payload) > MAX_PAYLOAD) payload = JSON.stringify({ from: own, ...shortened(merged) });
-  await db.raw('select pg_notify(?, ?)', [CHANNEL, payload]);
+  // Hints may get lost: nobody waits for the disk because of them.
+  await db.rows("select set_config('synchronous_commit', 'off', true), pg_notify(?, ?)", [CHANNEL, payload]);
   return all.map(() => undefined);
 }
 

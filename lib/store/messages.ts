@@ -1,20 +1,20 @@
 /** The table `messages` in a transaction of the engine: the inbox's record, and what goes into the outbox (D21). */
-import type { Knex } from 'knex';
 import { receivedLines, sentLines } from '../audit/entries.ts';
 import type { IncomingMessage, OutgoingMessage } from '../engine/model.ts';
 import type { ProcessedMessage } from '../engine/store.ts';
 import { AUDITED, auditedBindings, auditedSettlement } from './audit.ts';
+import type { Session } from './session.ts';
 import { jsonText } from './task-rows.ts';
 
 /** Which of the messages were processed before, as `peerId/messageId`. */
 export async function processedBefore(
-  transaction: Knex,
+  transaction: Session,
   messages: readonly IncomingMessage[],
 ): Promise<Set<string>> {
   const { rows } = await transaction.raw<{ rows: { key: string }[] }>(
     `select peer_id || '/' || id as key from messages
      where is_received and (peer_id, id) in (select * from unnest(cast(? as text[]), cast(? as text[])))`,
-    [messages.map(({ peerId }) => peerId), messages.map(({ messageId }) => messageId)] as Knex.RawBinding[],
+    [messages.map(({ peerId }) => peerId), messages.map(({ messageId }) => messageId)],
   );
   return new Set(rows.map(({ key }) => key));
 }
@@ -32,13 +32,13 @@ const RECORD_INCOMING = `with ${AUDITED}
       expiration_date, async_data, output_status, error)`;
 
 export async function recordIncoming(
-  transaction: Knex,
+  transaction: Session,
   ownUrl: string,
   records: readonly ProcessedMessage[],
   now: Date,
 ): Promise<void> {
   const messages = records.map(({ message }) => message);
-  await transaction.raw(RECORD_INCOMING, [
+  await transaction.rows(RECORD_INCOMING, [
     ...auditedBindings(receivedLines(records, now)),
     ownUrl,
     messages.map(({ messageId }) => messageId),
@@ -54,7 +54,7 @@ export async function recordIncoming(
     messages.map(({ asyncData }) => jsonText(asyncData)),
     records.map(({ status }) => status),
     records.map(({ failure }) => jsonText(failure)),
-  ] as Knex.RawBinding[]);
+  ]);
 }
 
 const RECORD_OUTGOING = `with ${AUDITED}
@@ -72,12 +72,12 @@ const RECORD_OUTGOING = `with ${AUDITED}
   order by v.place`;
 
 export async function recordOutgoing(
-  transaction: Knex,
+  transaction: Session,
   ownUrl: string,
   messages: readonly OutgoingMessage[],
   now: Date,
 ): Promise<void> {
-  await transaction.raw(RECORD_OUTGOING, [
+  await transaction.rows(RECORD_OUTGOING, [
     ...auditedBindings(sentLines(messages, ownUrl, now)),
     ownUrl,
     now,
@@ -93,27 +93,27 @@ export async function recordOutgoing(
     messages.map(({ expirationDate }) => expirationDate),
     messages.map(({ asyncData }) => jsonText(asyncData)),
     messages.map(({ deadline }) => deadline),
-  ] as Knex.RawBinding[]);
+  ]);
 }
 
-export async function withdraw(transaction: Knex, taskIds: readonly string[], now: Date): Promise<void> {
-  await transaction.raw(
+export async function withdraw(transaction: Session, taskIds: readonly string[], now: Date): Promise<void> {
+  await transaction.rows(
     `with done as (
        update messages set state = 'withdrawn', settled_date = ?
        where task_id = any(?) and state = 'pending' and attempts = 0
        returning seq, id, peer_id, 'withdrawn' as reason),
      ${auditedSettlement('done')}
      select 1`,
-    [now, taskIds, now.toISOString()] as Knex.RawBinding[],
+    [now, taskIds, now.toISOString()],
   );
 }
 
 export async function bury(
-  transaction: Knex,
+  transaction: Session,
   messages: readonly { messageId: string; failure: unknown }[],
   now: Date,
 ): Promise<void> {
-  await transaction.raw(
+  await transaction.rows(
     `with done as (
        update messages set state = 'dead', error = v.error, settled_date = ?
        from unnest(cast(? as text[]), cast(? as json[])) as v (id, error)
@@ -126,6 +126,6 @@ export async function bury(
       messages.map(({ messageId }) => messageId),
       messages.map(({ failure }) => jsonText(failure)),
       now.toISOString(),
-    ] as Knex.RawBinding[],
+    ],
   );
 }

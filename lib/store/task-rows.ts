@@ -3,10 +3,9 @@
  */
 
 import type { Task } from '../engine/model.ts';
-import type { Json } from '../json.ts';
 
 /** A column: its name, its PostgreSQL type, and whether it changes after the insertion. */
-interface Column {
+export interface Column {
   readonly field: keyof Task;
   readonly name: string;
   readonly type: 'text' | 'integer' | 'bigint' | 'boolean' | 'timestamptz' | 'json';
@@ -67,21 +66,87 @@ export function selection(alias: string): string {
 
 export const SELECTION = selection('tasks');
 
-export type TaskRow = Record<string, unknown>;
+/** The columns' values, in the order of `SELECTION`; further ones behind. */
+export type TaskRow = unknown[];
 
+/** Written out: an object that is made whole, in one shape, is what the engine copies quickly ever after. */
 export function toTask(row: TaskRow): Task {
-  const task: Record<string, unknown> = {};
-  for (const { field, name, type } of TASK_COLUMNS) {
-    const value = row[name.replaceAll('"', '')];
-    task[field] = type === 'bigint' ? Number(value) : value;
-  }
-  return task as unknown as Task;
+  const [id, rootId, parentId, order, label, type, action, queue, status, isReceived, isLocal, peerId] = row;
+  return {
+    id,
+    rootId,
+    parentId,
+    order,
+    label,
+    type,
+    action,
+    queue,
+    status,
+    isReceived,
+    isLocal,
+    peerId,
+    senderUrl: row[12],
+    receiverUrl: row[13],
+    createdDate: row[14],
+    modifiedDate: row[15],
+    pingbackDate: row[16],
+    expirationDate: row[17],
+    infoText: row[18],
+    input: row[19],
+    output: row[20],
+    reservationData: row[21],
+    asyncData: row[22],
+    metadata: row[23],
+    error: row[24],
+    progress: row[25],
+    quorum: row[26],
+    children: row[27],
+    childrenFinished: row[28],
+    childrenFailed: row[29],
+    childrenReserved: row[30],
+    handled: row[31],
+    epoch: row[32],
+    priority: row[33],
+    job: row[34],
+    jobQueue: row[35],
+    runAt: row[36],
+    attempt: row[37],
+    takeovers: row[38],
+    workerId: row[39],
+    fence: Number(row[40]),
+    slot: row[41],
+  } as Task;
 }
 
-/** The values of a column, over all tasks, as `unnest` takes them. */
-export function columnValues(tasks: readonly Task[], { field, type }: Column): unknown[] {
-  if (type === 'json') return tasks.map((task) => jsonText(task[field] as Json));
-  return tasks.map((task) => task[field]);
+/** The values of a column, over all tasks, as an array's text: `unnest` takes it. */
+export function columnText(tasks: readonly Task[], { field, type }: Column): string {
+  switch (type) {
+    case 'json':
+      return arrayText(tasks.map((task) => jsonText(task[field])));
+    case 'timestamptz':
+      return arrayText(tasks.map((task) => dateText(task[field] as Date | null)));
+    case 'text':
+      return arrayText(tasks.map((task) => task[field] as string | null));
+    default:
+      return `{${tasks.map((task) => task[field] ?? 'NULL').join()}}`;
+  }
+}
+
+/** PostgreSQL's text of an array of texts. */
+export function arrayText(texts: readonly (string | null)[]): string {
+  let array = '';
+  for (const text of texts) {
+    array += array === '' ? '{' : ',';
+    array += text === null ? 'NULL' : `"${SPECIAL.test(text) ? text.replaceAll(/["\\]/g, '\\$&') : text}"`;
+  }
+  return array === '' ? '{}' : `${array}}`;
+}
+
+const SPECIAL = /["\\]/;
+
+/** As PostgreSQL reads it, whatever its time zone. */
+function dateText(date: Date | null): string | null {
+  return date === null ? null : date.toISOString();
 }
 
 /** JSON `null` and absent values are both SQL null. */

@@ -49,7 +49,8 @@ for (const { name, open } of STORES) {
     const change = (id: string, changes: Partial<Task>): Promise<void> =>
       store.engine.transaction(async (transaction) => {
         const tasks = await transaction.lock([id]);
-        await transaction.updateTasks([{ ...tasks.find((one) => one.id === id)!, ...changes }]);
+        const before = tasks.find((one) => one.id === id)!;
+        await transaction.updateTasks([{ before, after: { ...before, ...changes } }]);
       });
     const claim = (limit = 10, slots = 10, now = at(1)) =>
       store.engine.claim({ queue: 'q', workerId: 'w', slots, limit, now });
@@ -96,7 +97,7 @@ for (const { name, open } of STORES) {
       await insert(task('t'));
       const open = await store.engine.begin(new AbortController().signal);
       const [locked] = await open.engine.lock(['t']);
-      await open.engine.updateTasks([{ ...locked!, status: 'executing' }]);
+      await open.engine.updateTasks([{ before: locked!, after: { ...locked!, status: 'executing' } }]);
       await open.engine.insertTasks([task('child', { rootId: 't', parentId: 't' })]);
       expect((await open.task('t'))?.status).to.equal('executing');
       expect(ids(await open.childrenOf('t'))).to.deep.equal(['child']);
@@ -112,7 +113,7 @@ for (const { name, open } of STORES) {
       await insert(task('t'));
       const open = await store.engine.begin(new AbortController().signal);
       const [locked] = await open.engine.lock(['t']);
-      await open.engine.updateTasks([{ ...locked!, status: 'executing' }]);
+      await open.engine.updateTasks([{ before: locked!, after: { ...locked!, status: 'executing' } }]);
       await open.rollback();
       await change('t', { output: 'free' });
       expect(await store.engine.task('t')).to.include({ status: 'created', output: 'free' });
@@ -144,7 +145,7 @@ for (const { name, open } of STORES) {
       const open = await store.engine.begin(new AbortController().signal);
       const [locked] = await open.engine.lock(['t']);
       const waiting = store.engine.transaction(async (transaction) => (await transaction.lock(['t']))[0]);
-      await open.engine.updateTasks([{ ...locked!, output: 'first' }]);
+      await open.engine.updateTasks([{ before: locked!, after: { ...locked!, output: 'first' } }]);
       await open.commit();
       expect((await waiting)?.output).to.equal('first');
     });

@@ -162,7 +162,7 @@ function engineTransaction(gate: Gate, transaction: MemoryTransaction): EngineTr
     load: (ids) => inside(() => transaction.load(ids)),
     children: (queries) => inside(() => transaction.children(queries)),
     insertTasks: (tasks) => inside(() => transaction.insertTasks(tasks)),
-    updateTasks: (tasks) => inside(() => transaction.updateTasks(tasks)),
+    updateTasks: (changes) => inside(() => transaction.updateTasks(changes)),
     processed: (messages) => inside(() => transaction.processed(messages)),
     recordIncoming: (messages) => inside(() => transaction.recordIncoming(messages)),
     recordOutgoing: (messages, now) => inside(() => transaction.recordOutgoing(messages, now)),

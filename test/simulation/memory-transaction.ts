@@ -4,7 +4,7 @@
  */
 import type { AuditEntry } from '../../lib/audit/entries.ts';
 import type { OutgoingMessage, Status, Task, Timer, TimerKind } from '../../lib/engine/model.ts';
-import type { ChildrenQuery, ProcessedMessage } from '../../lib/engine/store.ts';
+import type { ChildrenQuery, ProcessedMessage, TaskChange } from '../../lib/engine/store.ts';
 import type { Failure } from '../../lib/errors.ts';
 import {
   type Change,
@@ -161,8 +161,8 @@ export class MemoryTransaction {
     }
   }
 
-  updateTasks(tasks: readonly Task[]): void {
-    for (const task of tasks) {
+  updateTasks(changes: readonly TaskChange[]): void {
+    for (const { after: task } of changes) {
       if (this.#inserted.has(task.id)) {
         this.#inserted.set(task.id, task);
         continue;

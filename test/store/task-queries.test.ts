@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { blankTask, external, parallel, sequential } from '../../lib/engine/tree.ts';
 import { prune } from '../../lib/store/retention.ts';
+import { sessionOf } from '../../lib/store/session.ts';
 import {
   ancestors,
   findMessage,
@@ -17,7 +18,7 @@ describe('store: reads of tasks and messages, and what is forgotten', () => {
   let node: TestNode;
   const days = (count: number) => new Date(Date.UTC(2030, 0, 1) - count * 24 * 3600 * 1000);
   const add = (id: string, changes: object = {}) =>
-    insertTasks(node.database.knex, [{ ...blankTask(id, days(0)), ...changes }]);
+    insertTasks(sessionOf(node.database.knex), [{ ...blankTask(id, days(0)), ...changes }]);
   const message = (id: string, changes: Record<string, unknown> = {}) => {
     const row = {
       id,
