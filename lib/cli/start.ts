@@ -73,7 +73,10 @@ export function signalled(withParent = false): Signals {
     onReload(reload, log) {
       process.on('SIGHUP', () => {
         reload().catch((error: unknown) =>
-          log.error({ err: error }, 'the certificate could not be read again'),
+          log.error(
+            { event: 'identity_not_reloaded', err: error },
+            'the certificate could not be read again',
+          ),
         );
       });
     },

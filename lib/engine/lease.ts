@@ -66,7 +66,10 @@ export class Lease {
   async remove(): Promise<void> {
     const { store, log } = this.#options;
     await store.removeWorker(this.#id).catch((thrown) => {
-      log.warn({ reason: reasonOf(thrown) }, 'the lease could not be given back; it lapses by itself');
+      log.warn(
+        { event: 'lease_not_returned', reason: reasonOf(thrown) },
+        'the lease could not be given back; it lapses by itself',
+      );
     });
   }
 
@@ -83,7 +86,10 @@ export class Lease {
     const { store, seconds, name, log, lost, held } = this.#options;
     try {
       if (!(await store.renewLease(this.#id, seconds))) {
-        log.warn({ worker: this.#id }, 'the lease had lapsed; others may have taken the tasks over');
+        log.warn(
+          { event: 'lease_lapsed', worker: this.#id },
+          'the lease had lapsed; others may have taken the tasks over',
+        );
         lost(held().map(({ id }) => id));
         this.#id = this.#options.chance.newId();
         await store.registerWorker(this.#id, name, seconds);
@@ -91,7 +97,7 @@ export class Lease {
       await this.#compare();
       await this.#takeOver();
     } catch (thrown) {
-      log.warn({ reason: reasonOf(thrown) }, 'the lease could not be renewed');
+      log.warn({ event: 'lease_not_renewed', reason: reasonOf(thrown) }, 'the lease could not be renewed');
     }
   }
 
@@ -106,7 +112,10 @@ export class Lease {
     const known = new Set([...before, ...held()].map(keyOf));
     const strays = rows.filter((row) => !known.has(keyOf(row)));
     if (strays.length === 0) return;
-    log.warn({ tasks: strays.length }, 'tasks were held that nobody works on; they are offered again');
+    log.warn(
+      { event: 'tasks_offered_again', tasks: strays.length },
+      'tasks were held that nobody works on; they are offered again',
+    );
     await this.#offer(strays, true);
   }
 
@@ -114,7 +123,10 @@ export class Lease {
     const { store, log } = this.#options;
     const orphans = await store.orphans();
     if (orphans.length === 0) return;
-    log.info({ tasks: orphans.length }, 'taking over the tasks of workers that died');
+    log.info(
+      { event: 'tasks_taken_over', tasks: orphans.length },
+      'taking over the tasks of workers that died',
+    );
     await this.#offer(orphans, false);
   }
 

@@ -76,7 +76,10 @@ export class Pulse {
       return allFired ? ((await store.nextDue())?.getTime() ?? later) : later;
     } catch (thrown) {
       const reason = reasonOf(thrown);
-      log.warn({ reason }, 'timers could not be looked at; they are tried again in a second');
+      log.warn(
+        { event: 'timers_unread', reason },
+        'timers could not be looked at; they are tried again in a second',
+      );
       return later;
     }
   }
@@ -88,7 +91,7 @@ export class Pulse {
     for (const [index, result] of fired.entries())
       if (result.status === 'rejected')
         log.warn(
-          { timer: timers[index], reason: reasonOf(result.reason) },
+          { event: 'timer_failed', timer: timers[index], reason: reasonOf(result.reason) },
           'a timer could not be applied; it is tried again in a second',
         );
     return fired.every(({ status }) => status === 'fulfilled');

@@ -156,7 +156,10 @@ export class Worker {
       for (const task of tasks) this.#hold(task);
       return tasks.length;
     } catch (thrown) {
-      log.warn({ queue, reason: reasonOf(thrown) }, 'claiming failed; it is tried again within a second');
+      log.warn(
+        { event: 'claim_failed', queue, reason: reasonOf(thrown) },
+        'claiming failed; it is tried again within a second',
+      );
       return 0;
     }
   }
@@ -191,7 +194,10 @@ export class Worker {
       const parts = { task, store, registry, resolver, signal, log, node, now, chance, fetchAsyncData };
       await this.#ended(task, await execute({ ...parts, reportProgress }), signal, log);
     } catch (thrown) {
-      log.error({ reason: reasonOf(thrown) }, 'a job could not be brought to its end; it is offered again');
+      log.error(
+        { event: 'job_end_lost', reason: reasonOf(thrown) },
+        'a job could not be brought to its end; it is offered again',
+      );
     }
   }
 
@@ -202,7 +208,10 @@ export class Worker {
     // What threw because the process stops has not failed; what came to its end all the same has.
     if (stops && failed) return this.#giveBack(task, log);
     if (failed && executed.interruption === undefined)
-      log.warn({ failure: executed.event, attempt: task.attempt + 1 }, 'a handler failed');
+      log.warn(
+        { event: 'handler_failed', failure: executed.event, attempt: task.attempt + 1 },
+        'a handler failed',
+      );
     await this.#reports.ended(task, executed, signal, log);
   }
 
@@ -225,7 +234,7 @@ export class Worker {
     const { log } = this.#options;
     const tasks = [...this.#running].map(({ task }) => task);
     log.warn(
-      { tasks: tasks.map(({ id }) => id) },
+      { event: 'handlers_left_behind', tasks: tasks.map(({ id }) => id) },
       'handlers did not heed their signals; their tasks are given back',
     );
     await Promise.all(tasks.map((task) => this.#giveBack(task, this.#taskLog(task))));

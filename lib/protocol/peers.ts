@@ -268,7 +268,7 @@ export class PeerDirectory {
           (reason: unknown) => {
             if (!this.#unreadable) {
               this.#log.warn(
-                { reason: reasonOf(reason) },
+                { event: 'peers_unread', reason: reasonOf(reason) },
                 'the peers could not be read; the last known ones stay',
               );
             }
