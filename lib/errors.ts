@@ -73,6 +73,11 @@ export const ERROR_CODES = {
   disagreement: { status: 409, text: 'the authorities do not agree on {subject}: {detail}' },
   proof_invalid: { status: 409, text: '{authority} gave an invalid proof ({step}): {reason}' },
   commitment_lost: { status: 409, text: 'the commitment of {authority} no longer counts: {reason}' },
+  mixnet_unavailable: {
+    status: 409,
+    text: 'the election is made with the programs of Verificatum, which {node} is not set to call (setting mixnet)',
+  },
+  external_program: { status: 500, text: '{authority}: {program} failed: {reason}' },
   share_missing: { status: 400, text: 'missing file: {detail}' },
   share_inconsistent: { status: 500, text: 'hash consistency error: {detail}' },
   // Operators

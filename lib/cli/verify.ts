@@ -74,14 +74,18 @@ function asJson({ ok: valid, steps, ...rest }: Verified, seconds: number): Verif
   return { valid, steps: shown, seconds, ...rest };
 }
 
-function stepLine(number: number, { title, ok, detail }: TallyStep, terminal: Terminal): string {
+/** `§ 9` is the section of docs/specification/verification.md that says what the step checks; others are our own. */
+function stepLine(number: number, { title, section, ok, detail }: TallyStep, terminal: Terminal): string {
   const mark = ok ? terminal.paint('green', 'ok') : terminal.paint('red', 'WRONG');
   const why = detail === undefined ? '' : `\n    ${detail}`;
-  return harmless(`${String(number).padStart(3)}. ${title} … `) + mark + harmless(why);
+  const where = section === undefined ? '' : ` (§ ${section})`;
+  return harmless(`${String(number).padStart(3)}. ${title}${where} … `) + mark + harmless(why);
 }
 
 function conclude(verified: Verified, terminal: Terminal): void {
   terminal.out('');
+  if (verified.steps.some(({ section }) => section !== undefined))
+    terminal.out('§: sections of docs/specification/verification.md, which say what is checked.');
   if (verified.results !== null) printResults(verified.results, terminal);
   if (verified.hash !== undefined) terminal.out(`Hash of the archive: ${verified.hash}`);
   if (verified.authorities) {
@@ -157,8 +161,9 @@ async function verifyDirectory(
   const { directory, protInfo, file } = await proofDirectory(path, protInfoPath);
   try {
     const { ok, steps, length = 0 } = await mixnet.run('verifyProofDirectory', { protInfo, directory });
-    const shown = steps.map(({ id, title, ok: valid, reason, detail }) => ({
+    const shown = steps.map(({ id, section, title, ok: valid, reason, detail }) => ({
       id,
+      section,
       title,
       ok: valid,
       ...(valid ? {} : { detail: `${reason}: ${detail}` }),

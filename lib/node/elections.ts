@@ -1,6 +1,7 @@
 /** The election workflows as a node runs them: their definitions, and what managers and operators may ask of them. */
 import { requestElection } from '../../tasks/create-election/request.ts';
 import { electionDefinitions } from '../../tasks/definitions.ts';
+import { MIXNET_QUEUE } from '../../tasks/election/callbacks.ts';
 import {
   checkPrivateShare,
   deletePrivateShare,
@@ -14,6 +15,8 @@ import type { Workflows } from './assembly.ts';
 export function electionWorkflows(services: ElectionServices): Workflows {
   return {
     definitions: electionDefinitions(services),
+    // The programs of all authorities must run together, each at its one address: one session at a time (EO-26, EO-53).
+    ...(services.external === null ? {} : { queues: { [MIXNET_QUEUE]: { maxThreads: 1 } } }),
     elections: {
       requestElection: (body) => requestElection(services, body),
       requestTally: (body) => requestTally(services, body),

@@ -3,7 +3,7 @@
  * election goes.
  */
 import { availableParallelism } from 'node:os';
-import type { ElectionServices, PeerReference } from '../../tasks/election/services.ts';
+import type { ElectionServices, ExternalMixnet, PeerReference } from '../../tasks/election/services.ts';
 import type { Engine } from '../engine/engine.ts';
 import { MixnetWorker } from '../mixnet/worker/client.ts';
 import { pinCertificate } from '../protocol/certificate.ts';
@@ -54,6 +54,7 @@ export function createServices(parts: ServiceParts): { services: ElectionService
       tallyStepSeconds: settings.tally_step,
     },
     mixnet,
+    external: externalMixnet(settings),
     log,
     create: (tree) => parts.engine().create(tree),
     seal: (secret, context) => secrets.seal(secret, context),
@@ -76,6 +77,23 @@ export function createServices(parts: ServiceParts): { services: ElectionService
 
 /** So that a key generation does not wait behind another election's shuffle. */
 const MIXNET_THREADS = Math.max(2, availableParallelism() - 1);
+
+/** D44. Null unless the settings say so. */
+function externalMixnet({ mixnet }: Settings): ExternalMixnet | null {
+  const { program, http, hint, vmn, vmni, vmnc, vmnv } = mixnet;
+  if (program !== 'verificatum' || http === undefined || hint === undefined) return null;
+  return {
+    programs: { vmn, vmni, vmnc, vmnv },
+    timeoutSeconds: {
+      convert: mixnet.convert_seconds,
+      keygen: mixnet.keygen_seconds,
+      mix: mixnet.mix_seconds,
+      verify: mixnet.verify_seconds,
+    },
+    http,
+    hint,
+  };
+}
 
 /** Below which the public folder is found, without a slash at its end. */
 export function publicUrl(settings: Settings): string {

@@ -30,9 +30,11 @@ const ORIGINALS: readonly (readonly [original: string, here: string])[] = [
   ['`MAX_NUM_QUESTIONS_PER_ELECTION`', '`max_questions`'],
   ['`ENABLE_MULTIPLE_TALLIES`', '`allow_multiple_tallies`'],
   [
-    '`VFORK_SERVER_URL`, `VFORK_SERVER_PORT_RANGE`, `VFORK_HINT_SERVER_SOCKET`, `VFORK_HINT_SERVER_PORT_RANGE`, `KILL_ALL_VFORK_BEFORE_START_NEW`',
-    "none: the mix-net's rounds are tasks, on the same port as all others",
+    '`VFORK_SERVER_URL`, `VFORK_SERVER_PORT_RANGE`',
+    "`mixnet.http`, if Verificatum's programs are used; one port",
   ],
+  ['`VFORK_HINT_SERVER_SOCKET`, `VFORK_HINT_SERVER_PORT_RANGE`', '`mixnet.hint`, likewise'],
+  ['`KILL_ALL_VFORK_BEFORE_START_NEW`', 'none: a program ends with the task that started it'],
 ];
 
 const HEAD = `# Settings

@@ -32,12 +32,14 @@ import {
   deepest,
   demandAnswer,
   errorBody,
+  MIXNET_QUEUE,
   PERFORMER_QUEUE,
   reference,
 } from '../election/callbacks.ts';
 import { type ElectionRequest, electionKey } from '../election/election.ts';
 import {
   authoritiesOf,
+  type ElectionRecord,
   findElection,
   savePartyKeys,
   sessionsOf,
@@ -45,6 +47,9 @@ import {
 } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { demandElection } from '../election/trust.ts';
+import { mergeLocalInformation } from '../external/creation.ts';
+import { isExternal } from '../external/programs.ts';
+import { stopPrograms } from '../external/stop.ts';
 import { judge, judgementInput } from './judgement.ts';
 import { dealingOutput, partyKeyOutput, verifiedPartyKeys } from './party-keys.ts';
 
@@ -96,9 +101,10 @@ function createElection(
 function toAll(
   request: ElectionRequest,
   task: (name: string, index: number) => { action: string; label: string; data: Json },
+  queue = PERFORMER_QUEUE,
 ): TreeNode[] {
   return request.authorities.map(({ name, orchestra_url }, index) =>
-    simple({ receiver: orchestra_url, queue: PERFORMER_QUEUE, ...task(name, index) }),
+    simple({ receiver: orchestra_url, queue, ...task(name, index) }),
   );
 }
 
@@ -115,6 +121,7 @@ async function creationFailed(
   const ours = known !== undefined && (await ctx.task(known.taskId))?.rootId === id;
   if (ours && known.status !== 'denied')
     await setElectionStatus(services.db, key, 'failed', deepest(error).message);
+  if (known !== undefined && ours && isExternal(request)) await stopPrograms(services, known, null);
   // A tree of its own: this one ends here.
   await services.create(callbackTask(request.callback_url, errorBody(request.id, 'POST /election', error)));
 }
@@ -137,6 +144,7 @@ async function mergeProtocolInfo(
 ): Promise<void> {
   const election = await demandElection(services, input.election_id);
   const authorities = await authoritiesOf(services.db, election.key);
+  if (isExternal(election.request)) return mergeExternal(services, election, ctx);
   const signed = (await answers(ctx)).map((answer) => demandAnswer(partyKeyOutput, answer, nameOf(answer)));
   verifiedPartyKeys(election, authorities, signed);
   await savePartyKeys(services.db, election.key, signed);
@@ -148,6 +156,29 @@ async function mergeProtocolInfo(
     } as unknown as Json;
     const children = toAll(election.request, (label) => ({ action: 'generate_public_key', label, data }));
     ctx.add(synchronized(children, { handler: 'generate_public_key', label: `question ${question + 1}` }));
+  }
+}
+
+/** EO-25, EO-26. */
+async function mergeExternal(
+  services: ElectionServices,
+  election: ElectionRecord,
+  ctx: HandlerContext,
+): Promise<void> {
+  const given = (await answers(ctx)).map((answer) => ({ name: nameOf(answer), answer }));
+  for (const { sessionId, question, protInfo } of await mergeLocalInformation(
+    services,
+    election,
+    given,
+    ctx,
+  )) {
+    const data = {
+      election_id: election.request.id,
+      session_id: sessionId,
+      protInfo_content: protInfo,
+    };
+    const task = (label: string) => ({ action: 'generate_public_key', label, data });
+    ctx.add(synchronized(toAll(election.request, task, MIXNET_QUEUE), { label: `question ${question + 1}` }));
   }
 }
 
@@ -172,7 +203,8 @@ async function returnElection(
   const election_id = request.id;
   const synchronizeds = await answers(ctx);
   const sessions = await sessionsOf(services.db, election.key);
-  for (const [index, { sessionId }] of sessions.entries()) {
+  // Verificatum's programs checked one another's dealings themselves.
+  for (const [index, { sessionId }] of isExternal(request) ? [] : sessions.entries()) {
     const dealt = await ctx.childrenOf(synchronizeds[index]!.id);
     const dealings = dealt.map((answer) => demandAnswer(dealingOutput, answer, nameOf(answer)).dealing);
     const data = { election_id, session_id: sessionId, dealings } as unknown as Json;

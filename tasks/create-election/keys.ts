@@ -38,6 +38,7 @@ import {
 import type { ElectionServices } from '../election/services.ts';
 import { keyContextOf } from '../election/session-parameters.ts';
 import { demandDirector } from '../election/trust.ts';
+import { externalGeneration, generateExternalKey, reserveExternalKey } from '../external/creation.ts';
 import { partyKeyOutput, verifiedPartyKeys } from './party-keys.ts';
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
@@ -53,6 +54,11 @@ const confirmation = z.object({
   dealings: z.array(z.record(z.string(), z.unknown())).min(1).max(24),
 });
 
+/** By our own mix-net, or by Verificatum's programs (D44). */
+const anyGeneration = z.union([generation, externalGeneration]);
+type Generation = z.infer<typeof generation>;
+type AnyGeneration = z.infer<typeof anyGeneration>;
+
 interface StoredDealing {
   dealing: { [key: string]: Json };
   hash: string;
@@ -60,11 +66,18 @@ interface StoredDealing {
 
 export function keyHandlers(services: ElectionServices) {
   return {
-    input: generation,
+    input: anyGeneration,
     confirmInput: confirmation,
-    reserve: (task: TaskView<z.infer<typeof generation>>, ctx: HandlerContext) =>
-      reserve(services, task, ctx),
-    open: (task: TaskView<z.infer<typeof generation>>, ctx: HandlerContext) => open(services, task, ctx),
+    reserve: (task: TaskView<AnyGeneration>, ctx: HandlerContext) =>
+      'protInfo_content' in (task.input as object)
+        ? reserveExternalKey(services, task)
+        : reserve(services, task as TaskView<Generation>, ctx),
+    open: (task: TaskView<AnyGeneration>, ctx: HandlerContext) => {
+      const { input } = task;
+      return 'protInfo_content' in input
+        ? generateExternalKey(services, { ...task, input }, ctx)
+        : open(services, { ...task, input }, ctx);
+    },
     confirm: (task: TaskView<z.infer<typeof confirmation>>, ctx: HandlerContext) =>
       confirm(services, task, ctx),
   };
@@ -85,7 +98,7 @@ async function demandSession(db: Knex, election: ElectionRecord, sessionId: stri
 
 async function reserve(
   services: ElectionServices,
-  task: TaskView<z.infer<typeof generation>>,
+  task: TaskView<Generation>,
   ctx: HandlerContext,
 ): Promise<Json> {
   const { election_id, session_id, party_keys } = generation.parse(task.input);
@@ -136,7 +149,7 @@ function storedDealing(services: ElectionServices, session: SessionRecord): Stor
 
 async function open(
   services: ElectionServices,
-  task: TaskView<z.infer<typeof generation>>,
+  task: TaskView<Generation>,
   ctx: HandlerContext,
 ): Promise<Json> {
   const { election_id, session_id, dealing_commitments: commitments = [] } = task.input;

@@ -33,7 +33,7 @@ import {
 } from '../election/records.ts';
 import { parseElectionRequest, requestHash } from '../election/request.ts';
 import type { ElectionServices } from '../election/services.ts';
-import { protocolInfoOf, SESSION_ID } from '../election/session-parameters.ts';
+import { SESSION_ID } from '../election/session-parameters.ts';
 import {
   demandAuthority,
   demandDirector,
@@ -42,6 +42,9 @@ import {
   partyKeyStatement,
   unknownAuthorities,
 } from '../election/trust.ts';
+import { makeLocalInformation } from '../external/creation.ts';
+import { demandMixnet, isExternal, sessionProtocolInfo } from '../external/programs.ts';
+import { stopDefinition } from '../external/stop.ts';
 import { keyHandlers } from './keys.ts';
 
 const privateInfo = z.object({
@@ -79,6 +82,7 @@ export function performerDefinitions(services: ElectionServices): DefinedTask[] 
     defineTask({ ...local, action: 'publish_election', input: electionInput, retry }, (task, ctx) =>
       publishElection(services, task.input.election_id, ctx),
     ),
+    stopDefinition(services),
   ];
 }
 
@@ -99,6 +103,7 @@ async function generatePrivateInfo(
     throw new ConclaveError('invalid_request', {
       problems: strangers.map(({ at, problem }) => `${at}: ${problem}`),
     });
+  demandMixnet(services, request);
   const hash = requestHash(request);
   if (hash !== task.input.request_hash)
     throw new TaskError(
@@ -174,6 +179,7 @@ async function generatePartyKey(
       throw denial(services.node.name, reason);
     }
   }
+  if (isExternal(election.request)) return makeLocalInformation(services, election, ctx);
   const { key, secret } = createPartyKey(election.key);
   const transaction = await ctx.tx<Knex>();
   await savePartySecret(
@@ -234,9 +240,11 @@ async function publishElection(
     if (publicKey === null) throw new ConclaveError('election_not_ready', { electionId });
     const folder = join(services.publicFolder, election.key, sessionId);
     await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, 'protInfo.xml'), protocolInfoOf(election, authorities, sessionId));
+    const protInfo = await sessionProtocolInfo(services, election, authorities, sessionId);
+    await writeFile(join(folder, 'protInfo.xml'), protInfo);
     await writeFile(join(folder, 'publicKey_json'), JSON.stringify(publicKey));
   }
+  if (isExternal(election.request)) return setElectionStatus(await ctx.tx<Knex>(), election.key, 'created');
   const kept = withoutEncryptionKey(openPartySecret(services, election));
   const transaction = await ctx.tx<Knex>();
   const sealed = sealJson(services, kept, partySecretContext(election.key));

@@ -13,6 +13,7 @@ import { parseElectionRequest, requestHash } from '../election/request.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { ownPosition, unknownAuthorities } from '../election/trust.ts';
 import { isUnderWay, oneAtATime } from '../election/under-way.ts';
+import { demandMixnet } from '../external/programs.ts';
 
 /**
  * Starts the creation of an election with this node as director.
@@ -21,7 +22,9 @@ import { isUnderWay, oneAtATime } from '../election/under-way.ts';
  */
 export async function requestElection(services: ElectionServices, body: unknown): Promise<string> {
   const { maxQuestions, defaultGroup } = services.settings;
-  const request = parseElectionRequest(body, { maxQuestions, defaultGroup });
+  const defaultMixnet = services.external === null ? 'conclave' : 'verificatum';
+  const request = parseElectionRequest(body, { maxQuestions, defaultGroup, defaultMixnet });
+  demandMixnet(services, request);
   const electionId = request.id;
   if (ownPosition(services, request.authorities) === 0)
     throw new ConclaveError('not_an_authority', { who: services.node.name, electionId });

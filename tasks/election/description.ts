@@ -43,6 +43,7 @@ export function describeElection(request: ElectionRequest): string {
     ...electionBullets(request),
     ['Threshold', `${request.threshold} of ${request.authorities.length} authorities`],
     ['Group', request.group],
+    ...(request.mixnet === undefined ? [] : [['Mix-net', request.mixnet] as const]),
     ['Callback URL', visible(request.callback_url)],
     ['Other data', visibleJson(otherData(request))],
     ['Certificates', fingerprints(request)],
@@ -108,6 +109,7 @@ function otherData(request: ElectionRequest): object {
     'end_date',
     'group',
     'threshold',
+    'mixnet',
   ];
   const rest = Object.entries(request).filter(
     ([key]) => ![...shown, 'authorities', 'questions'].includes(key),

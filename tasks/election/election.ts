@@ -7,6 +7,10 @@ import type { Json } from '../../lib/json.ts';
 export const GROUPS = ['P-256', 'modp-2048', 'modp-3072'] as const;
 export type GroupName = (typeof GROUPS)[number];
 
+/** Whose programs generate the keys and mix: this system's own, or those of Verificatum (D44). */
+export const MIXNETS = ['conclave', 'verificatum'] as const;
+export type MixnetName = (typeof MIXNETS)[number];
+
 /** Other spellings that requests may use. */
 export const GROUP_ALIASES: ReadonlyMap<unknown, GroupName> = new Map([
   ['modp2048', 'modp-2048'],
@@ -93,6 +97,8 @@ export interface ElectionRequest {
   end_date: string | null;
   group: GroupName;
   threshold: number;
+  /** Only if it is not this system's own. */
+  mixnet?: 'verificatum';
   authorities: Authority[];
   questions: Question[];
   is_recurring?: boolean;

@@ -179,10 +179,11 @@ export async function saveCommitments(
     .update({ commitments: JSON.stringify(commitments) });
 }
 
+/** Without dealings and polynomial: Verificatum's programs made the key, and keep them to themselves. */
 export interface SessionKey {
-  dealings: readonly unknown[];
+  dealings: readonly unknown[] | null;
   publicKey: PublicKeyJson;
-  polynomial: string;
+  polynomial: string | null;
   confirmation: string;
   sealedShare: Buffer;
 }
@@ -191,7 +192,7 @@ export async function saveSessionKey(db: Knex, sessionId: string, made: SessionK
   await db('election_sessions')
     .where({ session_id: sessionId })
     .update({
-      dealings: JSON.stringify(made.dealings),
+      dealings: made.dealings === null ? null : JSON.stringify(made.dealings),
       public_key: JSON.stringify(made.publicKey),
       polynomial: made.polynomial,
       confirmation: made.confirmation,

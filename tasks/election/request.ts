@@ -20,6 +20,8 @@ import {
   GROUPS,
   type GroupName,
   isElectionId,
+  MIXNETS,
+  type MixnetName,
 } from './election.ts';
 import { type Fields, Problems, quoted } from './problems.ts';
 import { readQuestion } from './questions.ts';
@@ -36,6 +38,8 @@ export interface RequestRules {
   maxQuestions?: number;
   /** The group of a request that names none (D45). */
   defaultGroup?: GroupName;
+  /** The mix-net of a request that names none (D44). */
+  defaultMixnet?: MixnetName;
   /** Bytes that an element of a group holds. */
   capacity?: (group: GroupName) => number;
   /** Accept http:// URLs: only for networks that are the tests' own. */
@@ -55,6 +59,7 @@ const KNOWN_KEYS = [
   'voting_end_date',
   'group',
   'threshold',
+  'mixnet',
   'authorities',
   'questions',
   'question_data',
@@ -108,6 +113,7 @@ function readElectionRequest(
     ? Math.min(fields.authorities.length, MAX_AUTHORITIES)
     : 0;
   const threshold = readThreshold(fields.threshold, parties, problems);
+  const mixnet = problems.oneOf(fields.mixnet, 'mixnet', MIXNETS, rules.defaultMixnet ?? 'conclave');
   const questions = readQuestions(fields, group, rules, problems);
   const optional = readOptional(fields, problems);
   if (id === undefined || title === undefined || description === undefined || url === undefined)
@@ -124,6 +130,7 @@ function readElectionRequest(
     ...dates,
     group,
     threshold,
+    ...(mixnet === 'verificatum' ? { mixnet } : {}),
     authorities,
     questions,
   };

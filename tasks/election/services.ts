@@ -6,6 +6,7 @@ import type { Knex } from 'knex';
 import type { HandlerLog } from '../../lib/engine/context.ts';
 import type { AsyncDataReference } from '../../lib/engine/model.ts';
 import type { TreeNode } from '../../lib/engine/tree.ts';
+import type { VerificatumSettings } from '../../lib/mixnet/external/verificatum.ts';
 import type { MixnetWorker } from '../../lib/mixnet/worker/client.ts';
 import type { GroupName } from './election.ts';
 
@@ -21,6 +22,14 @@ export interface ElectionSettings {
   readonly tallyWaitSeconds: number;
   /** How long one authority may take for one step of a tally, in seconds, before it is left out. */
   readonly tallyStepSeconds: number;
+}
+
+/** Verificatum's programs on this node, and the addresses at which those of the other authorities reach them. */
+export interface ExternalMixnet extends VerificatumSettings {
+  /** `http://host:port`. */
+  readonly http: string;
+  /** `host:port`. */
+  readonly hint: string;
 }
 
 /** A peer, as far as workflows may know it. */
@@ -44,6 +53,8 @@ export interface ElectionServices {
   readonly publicUrl: string;
   readonly settings: ElectionSettings;
   readonly mixnet: MixnetWorker;
+  /** Verificatum's programs, for elections whose mix-net they are (D44); null: this node does not call them. */
+  readonly external: ExternalMixnet | null;
   readonly log: HandlerLog;
   /** A task tree of its own. */
   create(tree: TreeNode): Promise<string>;

@@ -18,7 +18,7 @@ import type { AuthorityRecord, ElectionRecord } from './records.ts';
 export const SESSION_ID = /^(\d{1,3})-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /** Verificatum's `sid` has letters and digits only (VF 4). */
-function sidOf(sessionId: string): string {
+export function sidOf(sessionId: string): string {
   return `Session${sessionId.replaceAll('-', '')}`;
 }
 
@@ -36,18 +36,18 @@ export function keyContextOf(
   };
 }
 
-/** protInfo.xml of a session. @throws ConclaveError `election_not_ready` when the party keys are not known yet */
-export function protocolInfoOf(
-  election: Pick<ElectionRecord, 'key' | 'threshold' | 'group'>,
-  authorities: readonly Pick<AuthorityRecord, 'position' | 'url' | 'partyKey'>[],
+/** What an election says of a session, apart from its parties: all values that the proofs depend on. */
+export function protocolParametersOf(
+  election: Pick<ElectionRecord, 'threshold' | 'group'>,
+  parties: number,
   sessionId: string,
-): string {
-  const info: ProtocolInfo = {
+): Omit<ProtocolInfo, 'parties'> {
+  return {
     version: verificatumVersion,
     sid: sidOf(sessionId),
     name: 'Conclave election',
     descr: '',
-    nopart: authorities.length,
+    nopart: parties,
     statdist: 100,
     bullboard: 'com.verificatum.protocol.com.BullBoardBasicHTTPW',
     thres: election.threshold,
@@ -62,9 +62,21 @@ export function protocolInfoOf(
     corr: 'noninteractive',
     width: 1,
     maxciph: 0,
-    parties: authorities.map((authority) => partyOf(election, authority)),
   };
-  return writeProtocolInfo(info);
+}
+
+export function partyNameOf(position: number): string {
+  return `Authority${String(position).padStart(2, '0')}`;
+}
+
+/** protInfo.xml of a session. @throws ConclaveError `election_not_ready` when the party keys are not known yet */
+export function protocolInfoOf(
+  election: Pick<ElectionRecord, 'key' | 'threshold' | 'group'>,
+  authorities: readonly Pick<AuthorityRecord, 'position' | 'url' | 'partyKey'>[],
+  sessionId: string,
+): string {
+  const parties = authorities.map((authority) => partyOf(election, authority));
+  return writeProtocolInfo({ ...protocolParametersOf(election, parties.length, sessionId), parties });
 }
 
 function partyOf(
@@ -74,7 +86,7 @@ function partyOf(
   if (partyKey === null) throw new ConclaveError('election_not_ready', { electionId: election.key });
   const { origin, host } = new URL(url);
   return {
-    name: `Authority${String(position).padStart(2, '0')}`,
+    name: partyNameOf(position),
     srtbyrole: 'anyrole',
     descr: '',
     pkey: `Ed25519 ${partyKey.signing} P-256 ${partyKey.encryption}`,

@@ -34,10 +34,18 @@ import {
   reference,
 } from '../election/callbacks.ts';
 import { electionKey } from '../election/election.ts';
-import { type AuthorityRecord, authoritiesOf, type ElectionRecord, sessionsOf } from '../election/records.ts';
+import {
+  type AuthorityRecord,
+  authoritiesOf,
+  type ElectionRecord,
+  findElection,
+  sessionsOf,
+} from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
 import type { TallyRequest } from '../election/tally-request.ts';
 import { demandElection } from '../election/trust.ts';
+import { isExternal } from '../external/programs.ts';
+import { stopPrograms } from '../external/stop.ts';
 import {
   answerOf,
   answersBefore,
@@ -115,7 +123,7 @@ async function tallyElection(
   // With a threshold of one nobody else is needed: the others have some time, not all of it.
   const patience = ctx.now.getTime() + services.settings.tallyWaitSeconds * 1000;
   const reviews = toEach(authorities, PERFORMER_QUEUE, 'review_tally', () => data).map((review, index) =>
-    election.threshold > 1 || index === election.position - 1
+    election.threshold > 1 || isExternal(election.request) || index === election.position - 1
       ? review
       : { ...review, expirationDate: new Date(patience) },
   );
@@ -132,11 +140,11 @@ async function tallyElection(
  */
 function reviewsOf(
   { settings }: ElectionServices,
-  { threshold, position }: ElectionRecord,
+  { threshold, position, request }: ElectionRecord,
   authorities: readonly AuthorityRecord[],
   reviews: readonly TreeNode[],
 ): TreeNode {
-  if (threshold === authorities.length) return parallel(reviews);
+  if (threshold === authorities.length || isExternal(request)) return parallel(reviews);
   const others = parallel(
     reviews.filter((_, index) => index !== position - 1),
     {
@@ -190,6 +198,9 @@ async function tallyFailed(
   const tally = await findTally(services.db, electionKey(election_id), id);
   if (tally !== undefined && tally.status !== 'published')
     await setTallyStatus(services.db, tally, 'failed', { reason: deepest(error).message });
+  const election = await findElection(services.db, electionKey(election_id));
+  if (election !== undefined && tally?.status !== 'published' && isExternal(election.request))
+    await stopPrograms(services, election, id);
   await services.create(callbackTask(callback_url, errorBody(election_id, 'POST /tally', error)));
 }
 
@@ -209,8 +220,10 @@ async function mixTally(
     .map(({ position }) => position)
     .filter((position) => !excluded.some(({ authority }) => authority === nameOf(authorities, position)))
     .sort((one, other) => one - other);
-  if (able.length < election.threshold)
-    throw tooFew(able.length, election.threshold, excluded, 'disagreement');
+  // Verificatum's programs wait for one another: all take part, or nothing comes of it.
+  const external = isExternal(election.request);
+  const needed = external ? authorities.length : election.threshold;
+  if (able.length < needed) throw tooFew(able.length, needed, excluded, 'disagreement');
   const { election_id, tally_id } = task.input;
   for (const { sessionId: session_id, question } of await sessionsOf(services.db, election.key)) {
     const session = { election_id, tally_id, session_id };
@@ -221,9 +234,7 @@ async function mixTally(
       () => ({ ...session, lists_hash: tally.listsHash }),
     );
     const quorum =
-      able.length > election.threshold
-        ? { quorum: election.threshold, quorumWait: services.settings.tallyWaitSeconds }
-        : {};
+      able.length > needed ? { quorum: needed, quorumWait: services.settings.tallyWaitSeconds } : {};
     const chain = {
       ...session,
       able,
@@ -235,8 +246,9 @@ async function mixTally(
       recommitted: 0,
     };
     const label = `question ${question + 1}`;
+    ctx.add(synchronized(performers, { ...quorum, handler: 'perform_tally', label }));
+    if (external) continue;
     ctx.add(
-      synchronized(performers, { ...quorum, handler: 'perform_tally', label }),
       simple({
         queue: DIRECTOR_QUEUE,
         action: 'mix_session',
@@ -275,9 +287,10 @@ async function publishTally(
     .filter(({ action }) => action === 'mix_session')
     .map(({ output }) => mixed.parse(output));
   const { election_id, tally_id } = task.input;
+  const everybody = authorities.map(({ position }) => position);
   const complete = sessions.reduce(
     (left, { able }) => left.filter((position) => able.includes(position)),
-    sessions[0]?.able ?? [],
+    sessions[0]?.able ?? (isExternal(election.request) ? everybody : []),
   );
   const excluded = distinct(sessions.flatMap((session) => session.excluded));
   if (complete.length < election.threshold) throw tooFew(complete.length, election.threshold, excluded);

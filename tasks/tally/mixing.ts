@@ -18,6 +18,8 @@ import { Refusal } from '../../lib/mixnet/refusal.ts';
 import { hashFile } from '../election/hash.ts';
 import { openPartySecret } from '../election/party-secret.ts';
 import type { ElectionServices } from '../election/services.ts';
+import { isExternal } from '../external/programs.ts';
+import { mixExternally } from '../external/tally.ts';
 import {
   type AttemptDirectory,
   adopt,
@@ -66,7 +68,9 @@ export async function performTally(
   task: TaskView<z.infer<typeof performInput>>,
   ctx: HandlerContext,
 ): Promise<Json> {
-  const { tally } = await participation(services, task, task.input);
+  const { election, tally } = await participation(services, task, task.input);
+  if (isExternal(election.request))
+    return mixExternally(services, await mixingParticipation(services, task, task.input), ctx);
   const transaction = await ctx.tx<Knex>();
   const { status } = await lockTally(transaction, tally);
   if (status === 'approved') await setTallyStatus(transaction, tally, 'mixing');

@@ -9,8 +9,8 @@ import {
   sessionsOf,
 } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
-import { protocolInfoOf } from '../election/session-parameters.ts';
 import { demandDirector } from '../election/trust.ts';
+import { sessionProtocolInfo } from '../external/programs.ts';
 import { type TallyFolders, tallyFolders } from './folders.ts';
 import { findTally, type TallyRecord, type TallySessionRecord, tallySession } from './records.ts';
 
@@ -63,7 +63,7 @@ export async function sessionParticipation(
   if (session === undefined)
     throw new TaskError(`election ${election.key} has no session ${reference.session_id}`);
   const own = await tallySession(services.db, tally, session.question);
-  const protInfo = protocolInfoOf(election, authorities, session.sessionId);
+  const protInfo = await sessionProtocolInfo(services, election, authorities, session.sessionId);
   const directory = { protInfo, directory: folders.session(session.sessionId).proof };
   return { ...part, session, own, directory };
 }

@@ -26,10 +26,11 @@ import {
 } from '../election/records.ts';
 import { QuestionCount, type QuestionResult, resultsJson } from '../election/results.ts';
 import type { ElectionServices } from '../election/services.ts';
-import { protocolInfoOf } from '../election/session-parameters.ts';
 import { hashFileText, type TarballMember, writeTarball } from '../election/tarball.ts';
 import { transcriptText } from '../election/transcript.ts';
 import { hashOfSessions } from '../election/votes.ts';
+import { isExternal } from '../external/programs.ts';
+import { verifyExternally } from '../external/tally.ts';
 import { demandList, inFolder, linkFiles } from './attempt.ts';
 import { writeProofs } from './decryption.ts';
 import { reportTo, shuffleFiles } from './mixing.ts';
@@ -62,7 +63,8 @@ export const mixed = z.object({
 });
 export type Mixed = z.infer<typeof mixed>;
 
-export const publicationInput = referenceInput.extend({ sessions: z.array(mixed).min(1).max(100) });
+/** Without `sessions`: Verificatum's programs mixed, and the director knows nothing of how. */
+export const publicationInput = referenceInput.extend({ sessions: z.array(mixed).max(100).default([]) });
 
 /** Files of a proof directory that are there before the first shuffle. */
 const BEGINNING = [
@@ -81,6 +83,7 @@ export const publicationOutput = z.object({ tally_url: z.url(), tally_hash: z.st
 /** What the publication of one question needs of its files. */
 interface FinishedSession {
   session: SessionRecord;
+  protInfo: string;
   ciphertexts: string;
   plaintexts: string;
   /** Null: there was nothing to mix. */
@@ -105,7 +108,6 @@ export async function verifyAndPublish(
     const finished: FinishedSession[] = [];
     for (const session of sessions) {
       const given = task.input.sessions.find(({ session_id }) => session_id === session.sessionId);
-      if (given === undefined) throw new TaskError(`the session ${session.sessionId} is missing`);
       finished.push(
         await finishSession(services, task, session, given, join(folder, session.sessionId), ctx),
       );
@@ -137,7 +139,7 @@ async function finishSession(
   services: ElectionServices,
   task: TaskView<z.infer<typeof publicationInput>>,
   session: SessionRecord,
-  given: Mixed,
+  given: Mixed | undefined,
   folder: string,
   ctx: HandlerContext,
 ): Promise<FinishedSession> {
@@ -149,9 +151,10 @@ async function finishSession(
   if (own.state.length === 0) await writeFile(plaintexts, '');
   else {
     proofs = join(folder, 'proofs');
-    await completeProofs(services, part, given, proofs, ctx);
-    const from = given.shufflers.at(-1)!;
     const { protInfo } = part.directory;
+    const from = isExternal(election.request)
+      ? await verifyExternally(services, part, proofs, ctx)
+      : await completeProofs(services, part, given, proofs, ctx);
     await services.mixnet.run(
       'exportPlaintexts',
       { protInfo, directory: proofs, from, path: plaintexts, format: 'integers' },
@@ -162,17 +165,23 @@ async function finishSession(
   const count = new QuestionCount(questions[session.question]!, GROUP_CAPACITY[group]);
   await countPlaintexts(plaintexts, count);
   const { ciphertexts } = part.folders.session(session.sessionId);
-  return { session, ciphertexts, plaintexts, proofs, result: count.result() };
+  const { protInfo } = part.directory;
+  return { session, protInfo, ciphertexts, plaintexts, proofs, result: count.result() };
 }
 
-/** Nothing of what the director says is believed: the chain is our own, and everything else is verified. */
+/**
+ * Nothing of what the director says is believed: the chain is our own, and everything else is verified.
+ * @returns the last shuffler, whose list was decrypted
+ */
 async function completeProofs(
   services: ElectionServices,
   { directory, session, own, election }: SessionParticipation,
-  { shufflers, active, correct, commitments, replies }: Mixed,
+  given: Mixed | undefined,
   folder: string,
   ctx: HandlerContext,
-): Promise<void> {
+): Promise<number> {
+  if (given === undefined) throw new TaskError(`the session ${session.sessionId} is missing`);
+  const { shufflers, active, correct, commitments, replies } = given;
   const { signal } = ctx;
   const from = shufflers.at(-1);
   const same = shufflers.join() === shufflersOf(own.state).join();
@@ -212,6 +221,7 @@ async function completeProofs(
       { steps: steps as unknown as Json },
       'proof_invalid',
     );
+  return from;
 }
 
 async function countPlaintexts(path: string, count: QuestionCount): Promise<void> {
@@ -280,16 +290,18 @@ function text(name: string, content: string): TarballMember {
 function sessionMembers(
   election: ElectionRecord,
   authorities: readonly AuthorityRecord[],
-  { session, ciphertexts, plaintexts, proofs }: FinishedSession,
+  { session, protInfo, ciphertexts, plaintexts, proofs }: FinishedSession,
 ): TarballMember[] {
   const { sessionId, publicKey } = session;
   const members: TarballMember[] = [
     { name: `${sessionId}/ciphertexts_json`, path: ciphertexts },
     { name: `${sessionId}/plaintexts_json`, path: plaintexts },
-    text(`${sessionId}/protInfo.xml`, protocolInfoOf(election, authorities, sessionId)),
+    text(`${sessionId}/protInfo.xml`, protInfo),
     text(`${sessionId}/publicKey_json`, JSON.stringify(publicKey)),
-    text(`${sessionId}/keygen_json`, transcriptText(election, authorities, session)),
   ];
+  // Verificatum's programs keep their key generation to themselves.
+  if (!isExternal(election.request))
+    members.push(text(`${sessionId}/keygen_json`, transcriptText(election, authorities, session)));
   if (proofs !== null) members.push({ name: `${sessionId}/proofs`, path: proofs });
   return members;
 }

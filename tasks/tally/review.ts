@@ -18,10 +18,10 @@ import { approvalInfo, describeTally } from '../election/description.ts';
 import { equalDigests, niUri, parseNiUri } from '../election/hash.ts';
 import { type ElectionRecord, lockElection, type SessionRecord, sessionsOf } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
-import { protocolInfoOf } from '../election/session-parameters.ts';
 import { parseTallyRequest, type TallyRequest, tallyRequestHash } from '../election/tally-request.ts';
 import { demandAuthorities, demandDirector, demandElection } from '../election/trust.ts';
 import { type SortedVotes, sortVotes, type VerifyBallots } from '../election/votes.ts';
+import { demandMixnet, sessionProtocolInfo } from '../external/programs.ts';
 import { inFolder } from './attempt.ts';
 import { foldersIn, reviewsFolder, type TallyFolders, tallyFolders } from './folders.ts';
 import { findTally, giveUpUnfinished, insertTally, lockTally, setTallyStatus, tallied } from './records.ts';
@@ -154,11 +154,12 @@ async function recordReview(
  */
 export async function demandTallyable(
   services: ElectionServices,
-  { key, status }: ElectionRecord,
+  { key, status, request }: ElectionRecord,
   { election_id: electionId, force }: TallyRequest,
   listsHash?: string,
 ): Promise<void> {
   if (status !== 'created') throw new ConclaveError('election_not_ready', { electionId });
+  demandMixnet(services, request);
   const missing = (await sessionsOf(services.db, key)).find(({ sealedShare }) => sealedShare === null);
   if (missing !== undefined)
     throw new ConclaveError('share_missing', {
@@ -264,11 +265,11 @@ async function beginSessions(
     const { listHash } = await services.mixnet.run(
       'beginSession',
       {
-        protInfo: protocolInfoOf(election, authorities, sessionId),
+        protInfo: await sessionProtocolInfo(services, election, authorities, sessionId),
         directory: proof,
-        type: 'mixing',
         publicKey: publicKey!,
-        polynomial: polynomial!,
+        // Verificatum's programs keep the polynomial until the proof; then of this directory only the list is used.
+        ...(polynomial === null ? { type: 'shuffling' } : { type: 'mixing', polynomial }),
         ciphertexts: { path: ciphertexts, format: 'json' },
       },
       { signal: ctx.signal },

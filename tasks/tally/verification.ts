@@ -37,6 +37,8 @@ import { checkBallots, checkKey, type VerifiedAuthority } from './verification-o
 export interface TallyStep {
   /** Stable: `archive`, `hash`, `layout`, `ballots`, `results`, `<session>/key`, `<session>/shuffle-2`, … */
   readonly id: string;
+  /** Of docs/specification/verification.md, where the step is one of a proof directory. */
+  readonly section?: number;
   readonly title: string;
   readonly ok: boolean;
   readonly detail?: string;
@@ -181,9 +183,9 @@ class Verification {
       const { protInfo, directory } = files;
       const onProgress = { ...(signal === undefined ? {} : { signal }) };
       const result = await mixnet.run('verifyProofDirectory', { protInfo, directory, expect }, onProgress);
-      for (const { id: step, title, ok, reason, detail } of result.steps) {
+      for (const { id: step, section, title, ok, reason, detail } of result.steps) {
         const why = ok ? {} : { detail: `${reason}: ${detail}` };
-        this.#note({ id: `${id}/${step}`, title: `${question.title}: ${title}`, ok, ...why });
+        this.#note({ id: `${id}/${step}`, section, title: `${question.title}: ${title}`, ok, ...why });
       }
       if (!result.ok) this.#end();
       length = result.length ?? 0;

@@ -18,7 +18,7 @@ import { integerOfPlaintext, QuestionCodec } from '../../tasks/election/ballot-e
 import { type ElectionRequest, GROUP_CAPACITY } from '../../tasks/election/election.ts';
 import { hashFile, niUri } from '../../tasks/election/hash.ts';
 import { sessionsOf } from '../../tasks/election/records.ts';
-import type { ElectionServices, ElectionSettings } from '../../tasks/election/services.ts';
+import type { ElectionServices, ElectionSettings, ExternalMixnet } from '../../tasks/election/services.ts';
 import { requestTally } from '../../tasks/tally/request.ts';
 import { TestFederation, type TestNode, until } from './nodes.ts';
 
@@ -48,6 +48,8 @@ export class TestAuthorities {
   /** Of authorities that cheat, by name. */
   readonly interceptors = new Map<string, Interceptor>();
   readonly settings = new Map<string, { -readonly [Key in keyof ElectionSettings]: ElectionSettings[Key] }>();
+  /** Programs of authorities that call Verificatum's, by name. */
+  readonly external = new Map<string, ExternalMixnet>();
   readonly authorities: TestAuthority[] = [];
   readonly callbacks: Callback[] = [];
   /** What `votes_url`s answer. */
@@ -111,6 +113,9 @@ export class TestAuthorities {
         ...settings,
       }),
       mixnet: this.#mixnetOf(name),
+      get external() {
+        return test.external.get(name) ?? null;
+      },
       log,
       create: (tree) => test.federation.nodes.get(name)!.engine.create(tree),
       seal: (secret, context) => secrets.seal(secret, context),
