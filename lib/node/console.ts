@@ -22,7 +22,7 @@ const FILE = 'console-address';
 /** Null when the settings want none. */
 export async function startConsole(parts: Assembly, log: Log): Promise<ConsoleListener | null> {
   const { settings } = parts;
-  if (settings.console === null) return null;
+  if (!settings.console.enabled) return null;
   const { host, port } = settings.console;
   let hosts: string[] = [];
   const made = createConsole({
