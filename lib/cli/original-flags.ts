@@ -8,6 +8,7 @@ import { resetTally } from '../../tasks/tally/request.ts';
 import { ConclaveError } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { openNodeDatabase } from '../node/node-database.ts';
+import { askedBy } from '../operator/approvals.ts';
 import { listWorkers, queueActivity } from '../store/activity.ts';
 import { listPeers } from '../store/peers.ts';
 import {
@@ -241,8 +242,13 @@ async function finish(flags: Flags, terminal: Terminal): Promise<void> {
     );
   }
   const data = parseFinishData(text);
-  await withEngine(flags, terminal, async ({ engine, opened }) => {
-    const { id } = await findTask(opened.database.knex, prefix);
+  await withEngine(flags, terminal, async ({ engine, opened, settings }) => {
+    const { knex } = opened.database;
+    const task = await findTask(knex, prefix);
+    const { id } = task;
+    // The original's way knows no second operator.
+    if (settings.approvals_required > 1 && (await askedBy(knex, task)) !== undefined)
+      throw new ConclaveError('is_approval', { taskId: prefix });
     try {
       await engine.finishExternal(id, data);
     } catch (thrown) {
