@@ -89,7 +89,7 @@ function grow(
   effects.push({ effect: 'child', parentId: task.id, order: from, event: { type: 'start' } });
   if (task.isReceived && task.metadata.unnamed !== true)
     effects.push(updateMessage({ ...task, ...changes }, context));
-  return applied(changes, effects);
+  return applied({ ...changes, takeovers: 0 }, effects);
 }
 
 /** For about eight hours, at the longest pause of a minute: then nobody works on the peer, or on the disk. */
@@ -115,11 +115,25 @@ export function handlerFailed(task: Task, event: EventOf<'handler_failed'>, cont
   ) {
     const runAt = new Date(context.now.getTime() + facts.backoff(unfetched + 1, event.chance));
     const metadata = { ...task.metadata, unfetched };
-    return applied({ workerId: null, slot: keepsSlot(task), metadata, runAt, error: event.failure });
+    return applied({
+      workerId: null,
+      slot: keepsSlot(task),
+      metadata,
+      runAt,
+      takeovers: 0,
+      error: event.failure,
+    });
   }
   if (!event.final && task.job !== 'handle_error' && attempt < (facts?.attempts ?? 1)) {
     const runAt = new Date(context.now.getTime() + facts!.backoff(attempt + 1, event.chance));
-    return applied({ workerId: null, slot: keepsSlot(task), attempt, runAt, error: event.failure });
+    return applied({
+      workerId: null,
+      slot: keepsSlot(task),
+      attempt,
+      runAt,
+      takeovers: 0,
+      error: event.failure,
+    });
   }
   if (task.job === 'handle_error') return end(task, event.failure, context);
   if (task.job === 'new_reservation') return stop(task, event.failure, context);
@@ -307,7 +321,10 @@ function keepsSlot(task: Task): boolean {
 /** What follows an interruption (a database that is away) must not come faster than the cause can pass. */
 const INTERRUPTION_PAUSE = 250;
 
-/** D13: a worker died; another takes the job over, unless this job kills every worker. */
+/**
+ * D13: a worker died; another takes the job over, unless this job kills every worker: what counts are deaths in a row,
+ * without a call that came to its end.
+ */
 export function workerLost(task: Task, event: EventOf<'worker_lost'>, context: Context): Outcome {
   if (task.workerId !== event.workerId || task.fence !== event.fence)
     return ignored('the task is in other hands');

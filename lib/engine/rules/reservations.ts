@@ -68,6 +68,7 @@ export function reserveDone(task: Task, event: EventOf<'reserve_done'>, context:
     jobQueue: null,
     workerId: null,
     attempt: 0,
+    takeovers: 0,
     error: null,
     metadata: { ...task.metadata, reservationLost: false },
   };
@@ -148,7 +149,7 @@ export function noticeDone(task: Task, event: EventOf<'notice_done'>, context: C
     taskId,
     event: { type: 'set_input', input },
   }));
-  const changes: Partial<Task> = { attempt: 0, ...nextJob(task, context) };
+  const changes: Partial<Task> = { attempt: 0, takeovers: 0, ...nextJob(task, context) };
   if (task.job !== 'new_reservation') return applied(changes, edits);
   // The slot is a performer's and stays held; the notice was the director's.
   return count(task, { ...changes, slot: task.slot }, edits);
