@@ -274,7 +274,8 @@ export class Engine {
         : null;
     const [first, ...below] = await this.store.whyFacts(taskId, this.#clock.now(), slotsOf);
     if (first === undefined) throw new ConclaveError('task_not_found', { taskId });
-    return why([first, ...below]);
+    const repeats = (task: Task): boolean => this.registry.facts(task)?.idempotent === true;
+    return why([first, ...below], { node: this.#options.node, repeats });
   }
 
   /** Hints of this process's outbox sender and of tests: looks for work now. */

@@ -54,6 +54,13 @@ export interface AsyncDataReference {
 }
 export type AsyncData = Record<string, AsyncDataReference>;
 
+/** How often reservations were lost: because they expired, because an older task needed the slot, otherwise. */
+export interface Losses {
+  expired: number;
+  yielded: number;
+  other: number;
+}
+
 /** What the engine itself remembers about a task, beside what its author gave. */
 export interface TaskMetadata {
   /** Name of the handler of a synchronized container (FQ-A4), or of a container whose errors are handled. */
@@ -64,6 +71,8 @@ export interface TaskMetadata {
   quorumWait?: number;
   /** Performer: the reservation was given up before the start came. */
   reservationLost?: boolean;
+  /** How its reservations were lost, or on the director's container those of all its subtasks. */
+  lost?: Losses;
   /** How often its bulk data could not be fetched for the moment. */
   unfetched?: number;
   /** Error handling runs or has run: an error from here on propagates (FQ-T8). */

@@ -3,7 +3,9 @@
  * everything comes from facts that were loaded before. Decides nothing, changes nothing.
  */
 import type { Failure } from '../errors.ts';
-import { hasEnded, isSent, type Task, type TimerKind } from './model.ts';
+import { hasEnded, isSent, type Losses, type Status, type Task, type TimerKind } from './model.ts';
+import { deadLetter, sent, untold } from './why-peers.ts';
+import { date, nameOf, peerName, progress, rounds, say, short, timer, times } from './why-text.ts';
 
 export type Awaited =
   | 'nothing'
@@ -20,7 +22,7 @@ export type Awaited =
   | 'subtask';
 
 export interface Why {
-  /** The task that is at the bottom of it: of a container that waits for a subtask, the deepest of these. */
+  /** The task that is at the bottom of it: of one that waits for a subtask, or failed by one, the deepest of these. */
   taskId: string;
   waitingFor: Awaited;
   since: Date;
@@ -34,53 +36,92 @@ export interface Why {
 export interface WhyFacts {
   now: Date;
   task: Task;
-  /** The node at the other end. */
+  /** The node at the other end; null: there is none, or it was removed. */
   peer: {
     name: string;
+    dialect: 'unknown' | 'conclave' | 'frestq';
     downSince: Date | null;
     nextAttempt: Date | null;
     lastError: string | null;
   } | null;
   /** The task's undelivered messages, oldest first. */
   pending: readonly { attempts: number; nextAttempt: Date; created: Date; error: Failure | null }[];
+  /** The last message of the task that will not be sent any more; `status`: the answer's, if there was one. */
+  dead: { status: number | null; error: Failure | null; settled: Date } | null;
+  /** The last message of the task that was delivered; with an error where that is in doubt. */
+  told: { at: Date; error: Failure | null } | null;
+  /** The last message about the task that came from the peer. */
+  heard: { at: Date } | null;
   timers: readonly { kind: TimerKind; fireAt: Date }[];
   /** Who holds the task; `alive` false: the lease has lapsed. */
   worker: { name: string; leaseUntil: Date; alive: boolean } | null;
-  /** Tasks that hold a slot of its queue. */
-  holders: readonly { id: string; action: string }[];
+  /** Tasks that hold a slot of its queue, and since when they are in their status. */
+  holders: readonly { id: string; action: string; status: Status; since: Date }[];
   /** How many slots the queue has; null: this process does not serve it. */
   slots: number | null;
   unfinishedChildren: number;
   /** The step before it in a sequence, if that has not ended. */
   previous: { id: string; action: string } | null;
+  /** The peer that asked for the tree; null: this node itself. */
+  director: string | null;
+  /** How reservations were lost: its own, or on the director's side those of its container. */
+  lost: Losses | null;
+  /** Operators who have accepted, where one is not enough. */
+  accepted: readonly { operator: string; at: Date }[];
 }
 
-/** @param facts of the task, of the subtask that it waits for, of that one's, and so on */
-export function why(facts: readonly [WhyFacts, ...WhyFacts[]]): Why {
+/** What the process that answers knows beside. */
+export interface WhyContext {
+  node: { name: string };
+  /** Whether a task is sent again to a peer that cannot be asked for its state. */
+  repeats(task: Task): boolean;
+}
+
+/** @param facts of the task, of the subtask that it waits for or that made it fail, of that one's, and so on */
+export function why(facts: readonly [WhyFacts, ...WhyFacts[]], context: WhyContext): Why {
   const [first, ...below] = facts;
-  const own = ownReason(first);
   const [next, ...deeper] = below;
-  if (own !== undefined || next === undefined) return own ?? unforeseen(first);
-  const cause = why([next, ...deeper]);
+  const own = hasEnded(first.task) && next !== undefined ? undefined : ownReason(first, context);
+  if (own !== undefined || next === undefined)
+    return own ?? (first.unfinishedChildren > 0 ? ofSubtasks(first) : unforeseen(first));
+  const cause = why([next, ...deeper], context);
   return { ...cause, sentence: `${subtasks(first, next)} ${cause.sentence}` };
 }
 
-function subtasks({ task, unfinishedChildren: open }: WhyFacts, { task: child }: WhyFacts): string {
+function subtasks(facts: WhyFacts, { task: child }: WhyFacts): string {
+  const { task, unfinishedChildren: open } = facts;
   const which = `${nameOf(child)} (${short(child.id)})`;
-  const epochs = task.epoch > 1 ? ` in round ${task.epoch} of reservations` : '';
-  if (open === 1) return `waits for its subtask ${which}${epochs}:`;
-  return `waits for ${open} of its ${task.children} subtasks${epochs}, the first of them ${which}:`;
+  if (task.status === 'error') return `ended with an error because of its subtask ${which}:`;
+  const more = `${rounds(facts)}${enough(facts)}`;
+  if (open === 1) return `waits for its subtask ${which}${more}:`;
+  return `waits for ${open} of its ${task.children} subtasks${more}, the first of them ${which}:`;
+}
+
+/** Of a container alone, when nothing of what is below it was loaded. */
+function ofSubtasks(facts: WhyFacts): Why {
+  const { task, unfinishedChildren: open } = facts;
+  return say(
+    facts,
+    'subtask',
+    `waits for ${open} of its ${task.children} subtasks${rounds(facts)}${enough(facts)}`,
+  );
+}
+
+/** The quorum is there: the others have some time yet (D16). */
+function enough(facts: WhyFacts): string {
+  const until = timer(facts, 'quorum');
+  return until === null ? '' : ` (enough of them are there; the others have until ${date(until)})`;
 }
 
 /** What the task itself waits for; undefined: a subtask. */
-function ownReason(facts: WhyFacts): Why | undefined {
+function ownReason(facts: WhyFacts, context: WhyContext): Why | undefined {
   const { task, unfinishedChildren } = facts;
   if (hasEnded(task)) return ended(facts);
   if (task.job !== null) return job(facts);
-  if (isSent(task)) return sent(facts);
-  if (task.type === 'external' && task.status === 'executing') return approval(facts);
-  if (task.status === 'reserved') return reserved(facts);
   if (task.status === 'created') return turn(facts);
+  if (isSent(task)) return sent(facts, context);
+  if (task.type === 'external' && task.status === 'executing') return approval(facts, context);
+  if (task.status === 'reserved') return reserved(facts);
   return unfinishedChildren > 0 ? undefined : unforeseen(facts);
 }
 
@@ -88,8 +129,11 @@ function ended(facts: WhyFacts): Why {
   const { task } = facts;
   const at = date(task.modifiedDate);
   const how = task.status === 'finished' ? `has finished at ${at}` : `ended with an error at ${at}`;
-  const reason = task.error === null ? '' : `: ${task.error.message}`;
-  return say(facts, 'nothing', `${how}${reason}`, { next: null });
+  const dead = deadLetter(facts);
+  // The letter's end is the reason, and says more than its code.
+  const reason = task.error === null || (dead !== '' && isSent(task)) ? '' : `: ${task.error.message}`;
+  const letter = dead === '' ? '' : `: ${dead}`;
+  return say(facts, 'nothing', `${how}${reason}${letter}${untold(facts)}`, { next: null });
 }
 
 function job(facts: WhyFacts): Why {
@@ -97,7 +141,8 @@ function job(facts: WhyFacts): Why {
   if (task.workerId !== null) {
     if (worker?.alive !== true) return lapsed(facts);
     const doing = `${JOBS[task.job!]} runs in the worker ${worker.name}${progress(task)}`;
-    return say(facts, 'handler', `${doing}, since ${date(task.modifiedDate)}`);
+    const lease = `its lease holds until ${date(worker.leaseUntil)} unless it is renewed`;
+    return say(facts, 'handler', `${doing}, since ${date(task.modifiedDate)}; ${lease}`);
   }
   if (task.runAt > now) return later(facts);
   return inLine(facts);
@@ -111,7 +156,8 @@ function lapsed(facts: WhyFacts): Why {
       ? 'the lease of its worker lapsed'
       : `the lease of its worker ${worker.name} was not renewed, and lapsed at ${date(worker.leaseUntil)}`;
   const since = worker === null ? {} : { since: worker.leaseUntil };
-  return say(facts, 'worker', `${lease}; another takes it over within seconds`, { next: null, ...since });
+  const next = 'another worker takes it over within seconds, if one runs';
+  return say(facts, 'worker', `${lease}; ${next}`, { next: null, ...since });
 }
 
 const JOBS = {
@@ -129,9 +175,27 @@ function later(facts: WhyFacts): Why {
   const { attempt, error } = task;
   const failed = `attempt ${attempt} failed (${error?.message ?? 'no reason given'})`;
   const because =
-    error?.code === 'async_data_failed' ? error.message : attempt > 0 ? failed : 'it was interrupted';
-  const sentence = `${because}; it is tried again at ${date(task.runAt)}`;
-  return say(facts, 'retry', sentence, { next: task.runAt });
+    error?.code === 'async_data_failed'
+      ? unfetched(task, error)
+      : attempt > 0
+        ? failed
+        : `${JOBS[task.job!]} was interrupted`;
+  return say(facts, 'retry', `${because}; it is tried again at ${date(task.runAt)}`, {
+    next: task.runAt,
+    ...(error?.code === 'async_data_failed' && {
+      tried: { attempts: task.metadata.unfetched ?? attempt, lastError: error.message },
+    }),
+  });
+}
+
+/** Which data, of whom, and how often in vain. */
+function unfetched({ asyncData, metadata }: Task, error: Failure): string {
+  const { name, reason } = (error.data ?? {}) as { name?: unknown; reason?: unknown };
+  const reference = asyncData?.[String(name)];
+  if (reference === undefined) return error.message;
+  const { host } = new URL(reference.url);
+  const what = `the bulk data ${String(name)} (${reference.size} bytes)`;
+  return `${what} could not be fetched from ${host}, tried ${times(metadata.unfetched ?? 1)} (${String(reason)})`;
 }
 
 function inLine(facts: WhyFacts): Why {
@@ -146,61 +210,22 @@ function inLine(facts: WhyFacts): Why {
     const sentence = `waits for a worker of the queue ${task.jobQueue}, since ${date(since)}`;
     return say(facts, 'worker', sentence, { since });
   }
-  const shown = holders.slice(0, 3).map(({ id, action }) => `${action} (${short(id)})`);
+  const shown = holders
+    .slice(0, 3)
+    .map(({ id, action, status, since: from }) => `${action} (${short(id)}, ${status} since ${date(from)})`);
   const more = holders.length > shown.length ? ` and ${holders.length - shown.length} more` : '';
   const held = `${slots === 1 ? 'its only slot is' : `all ${slots} slots are`} held by ${shown.join(', ')}${more}`;
   const sentence = `waits for a slot of the queue ${task.queue}, since ${date(since)}: ${held}`;
   return say(facts, 'slot', sentence, { since });
 }
 
-function sent(facts: WhyFacts): Why {
-  const { task, pending } = facts;
-  const [message] = pending;
-  if (task.status === 'created') return turn(facts);
-  if (message !== undefined) return delivery(facts, message);
-  const peer = peerName(facts);
-  const since = date(task.modifiedDate);
-  switch (task.status) {
-    case 'syncing':
-      return say(facts, 'reservation', `waits for a reservation of ${peer}, since ${since}${rounds(task)}`);
-    case 'reserved': {
-      const until = timer(facts, 'reservation');
-      const sentence = `${peer} has reserved${until === null ? '' : ` until ${date(until)}`}; the others have not all${rounds(task)}`;
-      return say(facts, 'start', sentence, { next: until });
-    }
-    case 'confirmed':
-      return say(facts, 'peer', `${peer} was told to start, and has not reported yet, since ${since}`);
-    case 'sent':
-      return say(facts, 'peer', `${peer} has it and has not reported yet, since ${since}`);
-    default:
-      return say(facts, 'peer', `${peer} executes it${progress(task)}, last heard of at ${since}`);
-  }
-}
-
-function delivery(facts: WhyFacts, message: WhyFacts['pending'][number]): Why {
-  const { peer } = facts;
-  const name = peerName(facts);
-  const tried = { attempts: message.attempts, lastError: message.error?.message ?? peer?.lastError ?? null };
-  const reason = tried.lastError === null ? '' : ` (${tried.lastError})`;
-  if (peer !== null && peer.downSince !== null) {
-    const next = peer.nextAttempt;
-    const again = next === null ? '' : `; the next attempt is at ${date(next)}`;
-    const sentence = `${name} does not answer since ${date(peer.downSince)}${reason}${again}`;
-    return say(facts, 'peer', sentence, { since: peer.downSince, tried, next });
-  }
-  const since = message.created;
-  if (message.attempts === 0)
-    return say(facts, 'delivery', `its message to ${name} is about to be sent, since ${date(since)}`, {
-      since,
-    });
-  const next = message.nextAttempt;
-  const sentence = `its message to ${name} was tried ${times(message.attempts)}${reason}; again at ${date(next)}`;
-  return say(facts, 'delivery', sentence, { since, tried, next });
-}
-
-function approval(facts: WhyFacts): Why {
-  const { task } = facts;
-  const sentence = `waits for a decision here: ${task.label ?? 'without a label'}, since ${date(task.modifiedDate)}`;
+function approval(facts: WhyFacts, { node }: WhyContext): Why {
+  const { task, director, accepted } = facts;
+  const asked = director === null ? '' : `, asked by ${director}`;
+  const names = accepted.map(({ operator, at }) => `${operator} accepted at ${date(at)}`);
+  const others = names.length === 0 ? '' : `; ${names.join(', ')}, and another operator is awaited`;
+  const whose = `waits for a decision of the operators of ${node.name}`;
+  const sentence = `${whose}: ${task.label ?? 'without a label'}${asked}, since ${date(task.modifiedDate)}${others}`;
   return say(facts, 'approval', sentence);
 }
 
@@ -208,14 +233,14 @@ function reserved(facts: WhyFacts): Why {
   const { task } = facts;
   const until = timer(facts, 'reservation');
   const who = task.isReceived ? peerName(facts) : 'the others';
-  const sentence = `has reserved${until === null ? '' : ` until ${date(until)}`}, and waits for ${who} to start${rounds(task)}`;
+  const sentence = `has reserved${until === null ? '' : ` until ${date(until)}`}, and waits for ${who} to start${rounds(facts)}`;
   return say(facts, 'start', sentence, { next: until });
 }
 
 function turn(facts: WhyFacts): Why {
   const { task, previous } = facts;
   if (task.epoch > 0)
-    return say(facts, 'reservation', `lost its reservation, and is invited again${rounds(task)}`);
+    return say(facts, 'reservation', `lost its reservation, and is invited again${rounds(facts)}`);
   const after =
     previous === null ? 'the task above it' : `${previous.action} (${short(previous.id)}) before it`;
   return say(facts, 'turn', `its turn has not come: ${after} has not got that far`);
@@ -223,53 +248,4 @@ function turn(facts: WhyFacts): Why {
 
 function unforeseen(facts: WhyFacts): Why {
   return say(facts, 'nothing', `is ${facts.task.status}, and nothing is known that it waits for`);
-}
-
-function say(facts: WhyFacts, waitingFor: Awaited, said: string, more: Partial<Why> = {}): Why {
-  const { task } = facts;
-  const limit = hasEnded(task) ? null : timer(facts, 'expiration');
-  const sentence = limit === null ? said : `${said}; it expires at ${date(limit)}`;
-  const next = earliest(timer(facts, 'pingback'), limit);
-  const tried = { attempts: task.attempt, lastError: task.error?.message ?? null };
-  return { taskId: task.id, waitingFor, since: task.modifiedDate, tried, next, sentence, ...more };
-}
-
-function timer({ timers }: WhyFacts, kind: TimerKind): Date | null {
-  return timers.find((one) => one.kind === kind)?.fireAt ?? null;
-}
-
-function earliest(one: Date | null, other: Date | null): Date | null {
-  if (one === null || other === null) return one ?? other;
-  return one < other ? one : other;
-}
-
-/** Reservations are lost by expiring, or by giving way to an older task; each time all are invited again. */
-function rounds({ epoch }: Task): string {
-  return epoch > 1 ? ` (round ${epoch}: reservations were lost ${times(epoch - 1)})` : '';
-}
-
-function progress({ progress: state }: Task): string {
-  if (state === null || typeof state !== 'object' || Array.isArray(state)) return '';
-  const { done, total } = state;
-  return typeof done === 'number' && typeof total === 'number' ? ` (${done} of ${total})` : '';
-}
-
-function peerName({ peer, task }: WhyFacts): string {
-  return peer?.name ?? task.peerId ?? 'nobody';
-}
-
-function nameOf({ label, action, type }: Task): string {
-  return label ?? (action === 'frestq.virtual_empty_task' ? `${type} task` : action);
-}
-
-function times(count: number): string {
-  return count === 1 ? 'once' : `${count} times`;
-}
-
-function short(id: string): string {
-  return id.slice(0, 8);
-}
-
-function date(value: Date): string {
-  return value.toISOString();
 }
