@@ -19,6 +19,7 @@ import { type Executed, type ExecutionParts, execute } from './execution.ts';
 import { Lease } from './lease.ts';
 import { INTERNAL_QUEUE, type Task } from './model.ts';
 import { Reports } from './reports.ts';
+import { GIVES_WAY } from './rules/reservations.ts';
 import type { EngineStore, Hints, Holding } from './store.ts';
 import type { Resolver } from './tree.ts';
 
@@ -263,7 +264,7 @@ export class Worker {
     const { store, applier, clock } = this.#options;
     const request = { queue, slots: this.#slots(queue), now: clock.now() };
     for (const { id, epoch } of await store.wounded(request)) {
-      const reason = `an older task needs the slot of the queue ${queue}`;
+      const reason = `${GIVES_WAY} of the queue ${queue}`;
       await applier.apply({ kind: 'event', taskId: id, event: { type: 'release', epoch, reason } });
     }
   }

@@ -89,7 +89,8 @@ export function cancelChildren(
 
 /** An error of the task or below it: its error handler may recover; otherwise the task ends (FQ-T8). */
 export function fail(task: Task, failure: Failure, context: Context, changes: Partial<Task> = {}): Outcome {
-  const handles = context.facts(task)?.handlesErrors === true && task.metadata.errorHandled !== true;
+  const handles =
+    !isSent(task) && context.facts(task)?.handlesErrors === true && task.metadata.errorHandled !== true;
   if (!handles || task.status !== 'executing') return end(task, failure, context, changes);
   const effects: Effect[] = [];
   if (task.workerId !== null) effects.push({ effect: 'abort', taskId: task.id });

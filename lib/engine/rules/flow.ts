@@ -16,9 +16,20 @@ export function start(task: Task, _event: EventOf<'start'>, context: Context): O
     return expire(task, { type: 'expire' }, context);
   const timers = startTimers(task);
   if (isSent(task)) return applied({ status: 'sent' }, [taskMessage(task, context), ...timers]);
-  if (task.type === 'external') return applied({ status: 'executing' }, timers);
+  if (task.type === 'external')
+    return applied({ status: 'executing' }, [...timers, ...tellOfDecision(task, true)]);
   if (isContainer(task)) return beginChildren(task, context, timers);
   return applied({ type: 'sequential', job: 'execute', jobQueue: task.queue, runAt: context.now }, timers);
+}
+
+/**
+ * What an operator has to decide below a task of a peer is its progress, so that the peer knows for what it waits (D18): its
+ * operators would look for a fault otherwise.
+ */
+function tellOfDecision({ parentId, label, action }: Task, awaited: boolean): Effect[] {
+  if (parentId === null) return [];
+  const state = { step: label ?? action, ...(awaited ? { awaits: 'decision' } : { done: 1, total: 1 }) };
+  return [{ effect: 'event', taskId: parentId, event: { type: 'progress', state } }];
 }
 
 function beginChildren(task: Task, context: Context, timers: Effect[]): Outcome {
@@ -254,7 +265,10 @@ export function finishExternal(task: Task, event: EventOf<'finish_external'>, co
       outcome: 'refused',
       failure: { code: 'not_external', message: `task ${task.id} is not external` },
     };
-  return end(task, null, context, { output: event.data });
+  const ended = end(task, null, context, { output: event.data });
+  if (ended.outcome !== 'applied') return ended;
+  // First of all: the parent may end with it.
+  return applied(ended.changes, [...tellOfDecision(task, false), ...ended.effects]);
 }
 
 export function cancel(task: Task, event: EventOf<'cancel'>, context: Context): Outcome {

@@ -3,9 +3,13 @@
  * (or local) task, on the performer's the task itself. The picture is in `synchronized.ts`.
  */
 import { applied, type Context, type Effect, type EventOf, ignored, type Outcome } from '../events.ts';
-import { INTERNAL_QUEUE, isSent, type Task, VIRTUAL_ACTION } from '../model.ts';
+import { INTERNAL_QUEUE, isSent, type Losses, type Task, VIRTUAL_ACTION } from '../model.ts';
 import { end, idle } from './endings.ts';
 import { internalMessage, invitationMessage, startTimers } from './messages.ts';
+
+const EXPIRED = 'the reservation expired';
+/** Of another peer's reservations this text alone tells the director why they were lost. */
+export const GIVES_WAY = 'an older task needs the slot';
 
 /** How much longer than announced a performer holds its reservation: the order to start needs time to travel. */
 const HOLD_FACTOR = 2;
@@ -178,7 +182,7 @@ export function reservationExpired(
     if (!isSent(task)) return ignored('the slot is still awaited');
     return applied({}, [invitationMessage(task, context), ...reinviteTimer(task, task.epoch, context)]);
   }
-  return giveUp(task, 'the reservation expired', context);
+  return giveUp(task, EXPIRED, context);
 }
 
 /** Wound–wait: an older tree needs the slot; or the director called the reservation off. */
@@ -203,8 +207,16 @@ function giveUp(task: Task, reason: string, context: Context): Outcome {
       internalMessage(task, 'conclave.reservation_cancelled', { epoch: task.epoch, reason }, context),
     );
   else effects.push({ effect: 'event', taskId: task.parentId!, event: told });
-  const metadata = { ...task.metadata, reservationLost: true };
+  const metadata = { ...task.metadata, reservationLost: true, lost: oneMore(task, reason) };
   return applied({ status: 'created', metadata, attempt: 0, ...afterGivingUp(task, context) }, effects);
+}
+
+/** Counted for whoever asks why it takes so long (D18). */
+export function oneMore({ metadata }: Task, reason: string): Losses {
+  const lost = metadata.lost ?? { expired: 0, yielded: 0, other: 0 };
+  if (reason === EXPIRED) return { ...lost, expired: lost.expired + 1 };
+  if (reason.startsWith(GIVES_WAY)) return { ...lost, yielded: lost.yielded + 1 };
+  return { ...lost, other: lost.other + 1 };
 }
 
 function afterGivingUp(task: Task, context: Context): Partial<Task> {

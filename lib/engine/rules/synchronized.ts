@@ -16,6 +16,7 @@ import type { Failure } from '../../errors.ts';
 import { applied, type Context, type Effect, type EventOf, ignored, type Outcome } from '../events.ts';
 import { INTERNAL_QUEUE, type Status, type Task } from '../model.ts';
 import { cancelChildren, idle } from './endings.ts';
+import { oneMore } from './reservations.ts';
 
 const WAITING: readonly Status[] = ['created', 'syncing', 'reserved'];
 
@@ -128,5 +129,6 @@ export function childReleased(task: Task, event: EventOf<'child_released'>): Out
     inviteAll(task, epoch),
   ];
   if (task.workerId !== null) effects.push({ effect: 'abort', taskId: task.id });
-  return applied({ ...idle, epoch, childrenReserved: 0 }, effects);
+  const metadata = { ...task.metadata, lost: oneMore(task, event.reason) };
+  return applied({ ...idle, epoch, childrenReserved: 0, metadata }, effects);
 }
