@@ -93,7 +93,10 @@ export class EventFeed {
       const began = performance.now();
       this.#look()
         .catch((thrown) =>
-          this.#log.debug({ reason: reasonOf(thrown) }, 'the console could not look for changes'),
+          this.#log.debug(
+            { event: 'console_feed_failed', reason: reasonOf(thrown) },
+            'the console could not look for changes',
+          ),
         )
         .finally(() => {
           if (this.#watchers.size === 0) return;

@@ -23,6 +23,7 @@ import type { ElectionApi } from './public-api.ts';
 import { loadSecrets } from './secrets.ts';
 import { createServices } from './services.ts';
 import type { Settings } from './settings.ts';
+import { Trail } from './trail.ts';
 
 /** What a node runs: actions, and the API of those that election managers start. */
 export interface Workflows {
@@ -53,6 +54,7 @@ export interface Assembly {
   readonly opened: NodeDatabase;
   readonly peers: PeerDirectory;
   readonly client: FederationClient;
+  readonly trail: Trail;
   readonly bulkData: BulkData;
   readonly services: ElectionServices;
   readonly elections: ElectionApi | null;
@@ -83,7 +85,13 @@ export async function assemble(settings: Settings, options: AssemblyOptions): Pr
     const peers = new PeerDirectory({ db: database.knex, log });
     closing.push(() => peers.stop());
     await peers.start();
-    const client = new FederationClient({ identity: identity.current });
+    const trail = new Trail({
+      database,
+      node: settings.root_url,
+      identity: () => identity.current,
+      log,
+    });
+    const client = new FederationClient({ identity: identity.current, heads: trail.heads });
     closing.push(() => client.close());
     const bulkData = new BulkData({
       db: database.knex,
@@ -129,7 +137,7 @@ export async function assemble(settings: Settings, options: AssemblyOptions): Pr
       },
       works: options.works,
     });
-    return { peers, client, bulkData, services, elections: workflows.elections ?? null, engine };
+    return { peers, client, trail, bulkData, services, elections: workflows.elections ?? null, engine };
   }
 }
 

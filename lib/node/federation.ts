@@ -10,6 +10,7 @@
 import type { Express } from 'express';
 import type { Engine } from '../engine/engine.ts';
 import type { Log } from '../protocol/log.ts';
+import type { HeadExchange } from '../protocol/log-heads.ts';
 import type { Peer, PeerDirectory } from '../protocol/peers.ts';
 import { createFederationServer, type FederationServer } from '../protocol/server.ts';
 import type { RequirePeer } from '../protocol/trust.ts';
@@ -33,6 +34,7 @@ export interface PortParts {
   readonly bulkData: BulkData;
   readonly elections: ElectionApi | null;
   readonly contacted: (peer: Peer, dialect: Dialect | null) => void;
+  readonly heads: HeadExchange;
   readonly log: Log;
 }
 
@@ -74,7 +76,7 @@ export function createPorts(parts: PortParts): Ports {
 }
 
 function port(
-  { settings, identity, engine, log, contacted }: PortParts,
+  { settings, identity, engine, log, contacted, heads }: PortParts,
   byFingerprint: (fingerprint: string) => Peer | undefined,
   mount: (app: Express, requirePeer: RequirePeer) => void,
 ): FederationServer {
@@ -83,6 +85,7 @@ function port(
     proxies: settings.proxy.addresses,
     peers: { byFingerprint },
     receive: (messages) => engine.receive(messages),
+    heads,
     name: settings.name,
     version: VERSION,
     log,

@@ -7,6 +7,7 @@ import type { Knex } from 'knex';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Engine } from '../engine/engine.ts';
 import type { PeerDirectory } from '../protocol/peers.ts';
+import { countTrail } from '../store/audit.ts';
 import { countMessages, countTasks, countWaitingJobs } from '../store/counts.ts';
 
 const FRESH_MILLISECONDS = 5000;
@@ -78,6 +79,19 @@ export class Metrics {
         const ends = certificates.map(({ not_after }) => Date.parse(not_after));
         each.set({ peer: name }, Math.max(...ends) / 1000);
       }
+    });
+    const trail = cached(() => countTrail(db));
+    gauge('log_unsealed_entries', 'Entries of the audit trail that wait to be sealed.', [], async (each) =>
+      each.set((await trail()).unsealed),
+    );
+    gauge(
+      'log_last_block',
+      'Number of the last block of the audit trail; 0: there is none.',
+      [],
+      async (each) => each.set((await trail()).lastBlock),
+    );
+    gauge('log_forks', 'Heads of a peer that contradict one another.', ['peer'], async (each) => {
+      for (const { peerId, count } of (await trail()).forks) each.set({ peer: nameOf(peerId) }, count);
     });
     this.#requests = new Histogram({
       name: 'conclave_request_seconds',

@@ -1,7 +1,7 @@
 /**
  * A running node: everything put together, started in one order and stopped in the other.
  *
- *     database (migrated) ─► peers ─► engine ─► outbox sender ─► ports for others ─► health
+ *     database (migrated) ─► peers ─► audit trail ─► engine ─► outbox sender ─► ports for others ─► health
  *
  * Nothing that matters lives here (D10): a process that is killed at any instruction is followed by one that goes on.
  * Several processes may run one node on one database; what only one may do at a time, the engine and the sender sort out.
@@ -89,10 +89,12 @@ export async function startNode(settings: Settings, options: StartOptions = {}):
     await Promise.all(ports.all.map((port) => closeWithin(port, graceSeconds)));
     await engine.stop(graceSeconds);
     await sender.stop();
+    await parts.trail.stop();
     await parts.close();
     await closeServer(health);
   };
   try {
+    await parts.trail.start();
     await engine.start();
     await sender.start();
     listenToOthers(parts, sender, log);
@@ -101,7 +103,9 @@ export async function startNode(settings: Settings, options: StartOptions = {}):
     const addresses = await listenAll(settings, ports, health);
     return running({ ...addresses, console: operators?.address ?? null });
   } catch (thrown) {
-    await close(0).catch((error: unknown) => log.error({ reason: reasonOf(error) }, 'cleaning up failed'));
+    await close(0).catch((error: unknown) =>
+      log.error({ event: 'cleanup_failed', reason: reasonOf(error) }, 'cleaning up failed'),
+    );
     throw thrown;
   }
 
@@ -159,6 +163,7 @@ function openPorts(parts: Assembly, sender: OutboxSender, log: Log): Ports {
     bulkData,
     elections,
     contacted: (peer, dialect) => sender.contacted(peer, dialect),
+    heads: parts.trail.heads,
     log,
   });
 }

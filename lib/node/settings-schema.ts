@@ -156,6 +156,43 @@ const database = z
   .prefault({});
 
 const GROUPS = ['P-256', 'modp-2048', 'modp-3072'] as const;
+const MIXNETS = ['conclave', 'verificatum'] as const;
+
+const program = (name: string) =>
+  path.default(name).describe(`Verificatum's \`${name}\`: a path, or a name that is looked for in PATH.`);
+const authority = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
+
+const mixnet = z
+  .strictObject({
+    program: z
+      .enum(MIXNETS)
+      .default('conclave')
+      .describe(
+        'Mix-net of the elections that are requested here and name none. `verificatum`: the programs below, on every ' +
+          'authority of the election; each must be set to them.',
+      ),
+    vmn: program('vmn'),
+    vmni: program('vmni'),
+    vmnc: program('vmnc'),
+    vmnv: program('vmnv'),
+    http: z
+      .string()
+      .regex(/^http:\/\/[^/\s]+:[0-9]{1,5}$/, 'must look like http://host:4081')
+      .optional()
+      .describe(
+        'Address at which the `vmn` of the other authorities reach that of this one: `http://host:4081`.',
+      ),
+    hint: z
+      .string()
+      .regex(authority, 'must look like host:8081')
+      .optional()
+      .describe('Address of its hint server, UDP: `host:8081`.'),
+    convert_seconds: seconds.default(600).describe('Time limit of `vmni` and `vmnc`.'),
+    keygen_seconds: seconds.default(600).describe('Time limit of a key generation.'),
+    mix_seconds: seconds.default(18_000).describe('Time limit of mixing and decrypting one question.'),
+    verify_seconds: seconds.default(18_000).describe('Time limit of `vmnv`.'),
+  })
+  .prefault({});
 
 const Sections = z.strictObject({
   name: z
@@ -198,7 +235,9 @@ const Sections = z.strictObject({
       host: z
         .enum(['127.0.0.1', '::1'])
         .default('127.0.0.1')
-        .describe('Address of this machine itself: the console speaks plain HTTP, and nobody else shall hear it.'),
+        .describe(
+          'Address of this machine itself: the console speaks plain HTTP, and nobody else shall hear it.',
+        ),
       port: port.default(0).describe('Port; 0 lets the system choose one, which `conclave console` prints.'),
       enabled: z.boolean().default(true).describe('False: this node has no console.'),
     })
@@ -281,6 +320,9 @@ const Sections = z.strictObject({
     .default(7200)
     .describe('How long an authority may take for one step of a tally before it is left out.'),
   default_group: z.enum(GROUPS).default('P-256').describe('Group of an election whose request names none.'),
+  mixnet: mixnet.describe(
+    "Verificatum's own programs in place of this node's mix-net (docs/elections.md). Unset, nothing of it is used.",
+  ),
   limits: z
     .strictObject({
       body_bytes: bytes.prefault('16 MiB').describe('Body of one request; batches of messages included.'),
@@ -339,6 +381,12 @@ const NEEDS_URL = 'has no meaning without database.url';
 
 /** What no single setting shows. Checked even when others are wrong, so that every problem is named at once. */
 const RULES: readonly Rule[] = [
+  {
+    path: ['mixnet', 'http'],
+    message: 'must be set, and mixnet.hint with it, when mixnet.program is verificatum',
+    broken: ({ mixnet: set }) =>
+      set?.program === 'verificatum' && (set.http === undefined || set.hint === undefined),
+  },
   {
     path: ['proxy', 'addresses'],
     message: 'must name the proxy when proxy.terminates_tls is true',

@@ -9,6 +9,7 @@ import type { Dispatcher, Pool } from 'undici';
 import { ConclaveError, reasonOf } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { type ConnectionOptions, ownContext, pinnedPool } from './connection.ts';
+import { HEAD_HEADER, type HeadExchange } from './log-heads.ts';
 import { type WireMessage, wireBody } from './message.ts';
 import { conclavePath, queuePath } from './peer-url.ts';
 import type { Peer } from './peers.ts';
@@ -50,6 +51,7 @@ export class RequestFailed extends Error {
 
 export interface FederationClientOptions {
   identity: ServerIdentity;
+  heads?: HeadExchange;
   connection?: Partial<ConnectionOptions>;
 }
 
@@ -60,11 +62,13 @@ export type PeerRequests = Pick<FederationClient, 'sendMessage' | 'sendBatch' | 
 
 export class FederationClient {
   readonly #connection: ConnectionOptions;
+  readonly #heads: HeadExchange | undefined;
   #context: SecureContext;
   /** By peer and purpose; `pins` tells when the pool is out of date. */
   readonly #pools = new Map<string, { peerId: string; pins: string; pool: Pool }>();
 
-  constructor({ identity, connection }: FederationClientOptions) {
+  constructor({ identity, connection, heads }: FederationClientOptions) {
+    this.#heads = heads;
     this.#connection = { ...DEFAULT_CONNECTION, ...connection };
     this.#context = ownContext(identity);
   }
@@ -89,7 +93,7 @@ export class FederationClient {
   /** A batch of entries in their JSON form (`batchEntry`), to a Conclave node. Throws `RequestFailed`. */
   sendBatch(peer: ReachablePeer, entries: readonly string[], signal?: AbortSignal): Promise<Answer> {
     const body = `{"messages":[${entries.join(',')}]}`;
-    return this.#request(peer, 'POST', `${conclavePath(peer.url)}/messages`, body, signal);
+    return this.#request(peer, 'POST', `${conclavePath(peer.url)}/messages`, body, signal, this.#heads);
   }
 
   /** Asks what the peer is. Throws `RequestFailed`. */
@@ -135,17 +139,24 @@ export class FederationClient {
     path: string,
     body: string | null,
     signal: AbortSignal | undefined,
+    heads?: HeadExchange,
   ): Promise<Answer> {
+    const head = heads?.current() ?? null;
     const started = { connected: false };
     try {
       const response = await this.poolOf(peer).request({
         method,
         path,
         body,
-        headers: body === null ? {} : { 'content-type': 'application/json' },
+        headers: {
+          ...(body === null ? {} : { 'content-type': 'application/json' }),
+          ...(head === null ? {} : { [HEAD_HEADER]: head }),
+        },
         signal: signal ?? null,
       });
       started.connected = true;
+      const theirs = response.headers[HEAD_HEADER.toLowerCase()];
+      if (typeof theirs === 'string') heads?.received(peer, theirs);
       return await readAnswer(response);
     } catch (thrown) {
       throw asRequestFailed(thrown, peer, started.connected);

@@ -6,6 +6,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Json } from '../json.ts';
 import type { Dialect } from '../store/peers.ts';
 import { BodyBudget, readBody } from './body.ts';
+import { HEAD_HEADER, type HeadExchange } from './log-heads.ts';
 import { parseBody } from './message.ts';
 import type { Peer } from './peers.ts';
 import { Reception, type ReceptionOptions } from './reception.ts';
@@ -23,6 +24,7 @@ export interface IntakeOptions extends ReceptionOptions {
   /** Told of every request of a peer; `dialect` when the request shows it. */
   contacted: (peer: Peer, dialect: Dialect | null) => void;
   limits: IntakeLimits;
+  heads?: HeadExchange | undefined;
 }
 
 export class Intake {
@@ -58,7 +60,12 @@ export class Intake {
   get batch(): RequestHandler {
     return async (request, response) => {
       const peer = peerOf(response);
+      const { heads } = this.#options;
       this.#options.contacted(peer, 'conclave');
+      const theirs = request.get(HEAD_HEADER);
+      if (theirs !== undefined) heads?.received(peer, theirs);
+      const ours = heads?.current() ?? null;
+      if (ours !== null) response.setHeader(HEAD_HEADER, ours);
       await this.#withBody(request, peer, 'conclave/messages', async (body) => {
         const results = await this.#reception.batch(body, peer);
         answer(response, { results: results as unknown as Json });

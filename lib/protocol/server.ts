@@ -19,6 +19,7 @@ import type { Dialect } from '../store/peers.ts';
 import type { NodeIdentity } from './batch.ts';
 import { Intake, type IntakeLimits } from './intake.ts';
 import type { Log } from './log.ts';
+import type { HeadExchange } from './log-heads.ts';
 import type { Peer, PeerDirectory } from './peers.ts';
 import { refusalHandler } from './refusal.ts';
 import { createRequirePeer, proxyList, type RequirePeer } from './trust.ts';
@@ -61,6 +62,8 @@ export interface FederationServerOptions {
   log: Log;
   /** Told of every federation request of a peer, so that the sender probes a peer that was down. */
   contacted?: (peer: Peer, dialect: Dialect | null) => void;
+  /** Heads of logs, exchanged with batches (D24). */
+  heads?: HeadExchange;
   limits?: Partial<ServerLimits>;
   mount?: (app: Express, requirePeer: RequirePeer) => void;
 }
@@ -87,6 +90,7 @@ export function createFederationServer(options: FederationServerOptions): Federa
   const intake = new Intake({
     receive: options.receive,
     contacted: options.contacted ?? (() => {}),
+    heads: options.heads,
     limits,
     log,
   });

@@ -42,6 +42,10 @@ describe('telemetry', () => {
       `update tasks set job = 'execute', job_queue = 'nobody' where receiver_url = ?`,
       [peer.url],
     );
+    await node.database.knex('peer_heads').insert({
+      ...{ peer_id: node.peers.byUrl(peer.url)!.id, number: 1, hash: 'a', node: peer.url, certificate: 'c' },
+      ...{ signature: 's', pem: 'p', first_seen: new Date(), kept: 'fork' },
+    });
     await call(folder, folder, 'GET', '/public_api/check_state');
     const text = await (await fetch(`http://127.0.0.1:${folder.healthPort}/metrics`)).text();
     const seen = [...text.matchAll(/^# TYPE (conclave_\w+) (\w+)$/gm)].map(([, name, type]) => ({
