@@ -17,13 +17,15 @@ interface DialogProps {
   readonly ready?: boolean;
   /** What is said when it is done. */
   readonly done: string;
+  /** It is a step of several: whoever asked shows the next. */
+  readonly stays?: boolean;
   /** What it does; what it throws is shown in the dialog, which stays open. */
   readonly onConfirm: () => Promise<void>;
   readonly onClose: () => void;
 }
 
 export function Dialog(props: DialogProps) {
-  const { title, children, action, tone = 'primary', ready = true, done, onConfirm, onClose } = props;
+  const { title, children, action, tone = 'primary', ready = true, done, stays = false, onConfirm, onClose } = props;
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   const [working, setWorking] = useState(false);
@@ -38,6 +40,7 @@ export function Dialog(props: DialogProps) {
     setProblem('');
     try {
       await onConfirm();
+      if (stays) return;
       announce(done);
       onClose();
     } catch (error) {
