@@ -46,7 +46,9 @@ function copyAssets(): void {
   const files = globSync(['lib/**/*.*', 'tasks/**/*.*'], {
     cwd: ROOT,
     exclude: (path) =>
-      path.startsWith('lib/mixnet/kernel/assembly') || path.startsWith('lib/mixnet/kernel/build'),
+      path.startsWith('lib/console/web') ||
+      path.startsWith('lib/mixnet/kernel/assembly') ||
+      path.startsWith('lib/mixnet/kernel/build'),
   });
   for (const file of files) {
     const isSource = file.endsWith('.ts') && !file.endsWith('.d.ts');

@@ -132,7 +132,10 @@ function Navigation({ me }: { readonly me: MeView | undefined }) {
               {(counts[name] ?? 0) > 0 && (
                 <span class="nav-count">
                   {counts[name]}
-                  <span class="visually-hidden"> {t(`nav.count.${name}`)}</span>
+                  <span class="visually-hidden">
+                    {' '}
+                    {t(name === 'peers' || name === 'messages' ? `nav.count.${name}` : 'nav.count.approvals')}
+                  </span>
                 </span>
               )}
             </a>

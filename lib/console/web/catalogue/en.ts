@@ -2,7 +2,7 @@
 import type { Message } from './message.ts';
 
 export const en = {
-  'loading': 'Loading…',
+  loading: 'Loading…',
   'approvals.title': 'Waiting for you',
   'approvals.lead': 'Requests that need your decision, oldest first.',
   'approvals.none': 'Nothing waits for you',
@@ -14,7 +14,8 @@ export const en = {
   'approval.no_deadline': 'No deadline',
   'approval.deadline': 'Deadline',
   'approval.operators': '{given} of {needed} operators have accepted',
-  'approval.explain.election': 'If you accept, this authority takes part in making the keys of this election.',
+  'approval.explain.election':
+    'If you accept, this authority takes part in making the keys of this election.',
   'approval.explain.tally': 'If you accept, this authority takes part in mixing and decrypting the ballots.',
   'approval.election': 'The election',
   'approval.election_of_tally': 'The election that is tallied',
@@ -23,7 +24,8 @@ export const en = {
   'approval.hashed_text': 'Text that is hashed',
   'approval.as_command': 'As the command line shows it',
   'approval.compare': 'Compare the hash',
-  'approval.compare.text': 'Every authority that is asked the same sees the same words. Compare them by telephone.',
+  'approval.compare.text':
+    'Every authority that is asked the same sees the same words. Compare them by telephone.',
   'approval.decide': 'Decide',
   'approval.accept': 'Accept…',
   'approval.deny': 'Deny…',
@@ -81,7 +83,10 @@ export const en = {
   'question.number': 'Question {number}',
   'answer.write_in': 'write-in',
   'authorities.title': { one: 'One authority', other: '{count} authorities' },
-  'authorities.text': { one: 'Any one of them can tally; compare the fingerprints.', other: 'Any {needed} of them can tally; compare the fingerprints.' },
+  'authorities.text': {
+    one: 'Any one of them can tally; compare the fingerprints.',
+    other: 'Any {needed} of them can tally; compare the fingerprints.',
+  },
   'authority.self': 'This node',
   'authority.pinned': 'Known peer',
   'authority.unknown': 'This certificate is none of your peers’.',
@@ -206,7 +211,10 @@ export const en = {
   'step.comparison': 'Comparison',
   'result.totals': '{total} ballots: {valid} valid, {blank} blank, {null} invalid',
   'result.not_counted': 'This ranking is counted by other programs; these are first places only.',
-  'result.tie': { one: 'A tie leaves one seat open between {names}.', other: 'A tie leaves {count} seats open between {names}.' },
+  'result.tie': {
+    one: 'A tie leaves one seat open between {names}.',
+    other: 'A tie leaves {count} seats open between {names}.',
+  },
   'result.chart': 'Chart of {title}; the table below has the same numbers',
   'result.table': 'Results of {title}',
   'result.answer': 'Answer',

@@ -3,7 +3,7 @@ import type { en } from './en.ts';
 import type { Message } from './message.ts';
 
 export const es = {
-  'loading': 'Cargando…',
+  loading: 'Cargando…',
   'approvals.title': 'Pendiente de usted',
   'approvals.lead': 'Solicitudes que necesitan su decisión, las más antiguas primero.',
   'approvals.none': 'No hay nada pendiente',
@@ -15,8 +15,10 @@ export const es = {
   'approval.no_deadline': 'Sin plazo',
   'approval.deadline': 'Plazo',
   'approval.operators': '{given} de {needed} operadores han aceptado',
-  'approval.explain.election': 'Si acepta, esta autoridad participará en la creación de las claves de esta elección.',
-  'approval.explain.tally': 'Si acepta, esta autoridad participará en la mezcla y el descifrado de los votos.',
+  'approval.explain.election':
+    'Si acepta, esta autoridad participará en la creación de las claves de esta elección.',
+  'approval.explain.tally':
+    'Si acepta, esta autoridad participará en la mezcla y el descifrado de los votos.',
   'approval.election': 'La elección',
   'approval.election_of_tally': 'La elección que se escruta',
   'approval.exact': 'Exactamente lo que se aprueba',
@@ -24,7 +26,8 @@ export const es = {
   'approval.hashed_text': 'Texto resumido',
   'approval.as_command': 'Como lo muestra la línea de órdenes',
   'approval.compare': 'Compare el resumen',
-  'approval.compare.text': 'Toda autoridad que recibe la misma solicitud ve las mismas palabras. Compárelas por teléfono.',
+  'approval.compare.text':
+    'Toda autoridad que recibe la misma solicitud ve las mismas palabras. Compárelas por teléfono.',
   'approval.decide': 'Decidir',
   'approval.accept': 'Aceptar…',
   'approval.deny': 'Denegar…',
@@ -82,7 +85,10 @@ export const es = {
   'question.number': 'Pregunta {number}',
   'answer.write_in': 'respuesta libre',
   'authorities.title': { one: 'Una autoridad', other: '{count} autoridades' },
-  'authorities.text': { one: 'Una de ellas basta para escrutar; compare las huellas.', other: '{needed} de ellas bastan para escrutar; compare las huellas.' },
+  'authorities.text': {
+    one: 'Una de ellas basta para escrutar; compare las huellas.',
+    other: '{needed} de ellas bastan para escrutar; compare las huellas.',
+  },
   'authority.self': 'Este nodo',
   'authority.pinned': 'Nodo conocido',
   'authority.unknown': 'Este certificado no es de ninguno de sus nodos.',
@@ -207,7 +213,10 @@ export const es = {
   'step.comparison': 'Comparación',
   'result.totals': '{total} votos: {valid} válidos, {blank} en blanco, {null} nulos',
   'result.not_counted': 'Esta clasificación la cuentan otros programas; aquí solo los primeros puestos.',
-  'result.tie': { one: 'Un empate deja un puesto abierto entre {names}.', other: 'Un empate deja {count} puestos abiertos entre {names}.' },
+  'result.tie': {
+    one: 'Un empate deja un puesto abierto entre {names}.',
+    other: 'Un empate deja {count} puestos abiertos entre {names}.',
+  },
   'result.chart': 'Gráfico de {title}; la tabla siguiente tiene los mismos números',
   'result.table': 'Resultados de {title}',
   'result.answer': 'Respuesta',

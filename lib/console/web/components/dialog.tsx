@@ -25,7 +25,17 @@ interface DialogProps {
 }
 
 export function Dialog(props: DialogProps) {
-  const { title, children, action, tone = 'primary', ready = true, done, stays = false, onConfirm, onClose } = props;
+  const {
+    title,
+    children,
+    action,
+    tone = 'primary',
+    ready = true,
+    done,
+    stays = false,
+    onConfirm,
+    onClose,
+  } = props;
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
   const [working, setWorking] = useState(false);

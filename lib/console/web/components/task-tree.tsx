@@ -30,7 +30,10 @@ interface Row {
 
 export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
   const box = useRef<HTMLDivElement>(null);
-  const known = useRef({ root: undefined as TaskSummary | undefined, children: new Map<string, readonly TaskSummary[]>() });
+  const known = useRef({
+    root: undefined as TaskSummary | undefined,
+    children: new Map<string, readonly TaskSummary[]>(),
+  });
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set([rootId]));
   const [active, setActive] = useState(selected);
   const [top, setTop] = useState(0);
@@ -48,14 +51,19 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
     });
     refresh();
     return onLiveEvent((event) => {
-      if (isFreshStart(event) || (event.type === 'tasks' && (!event.data.complete || event.data.roots.includes(rootId)))) refresh();
+      if (
+        isFreshStart(event) ||
+        (event.type === 'tasks' && (!event.data.complete || event.data.roots.includes(rootId)))
+      )
+        refresh();
     });
   }, [rootId, open]);
 
   const rows: Row[] = [];
   const add = (task: TaskSummary, level: number, position: number): void => {
     rows.push({ task, level, position });
-    if (open.has(task.id)) known.current.children.get(task.id)?.forEach((child, index) => add(child, level + 1, index + 1));
+    if (open.has(task.id))
+      known.current.children.get(task.id)?.forEach((child, index) => add(child, level + 1, index + 1));
   };
   if (known.current.root !== undefined) add(known.current.root, 1, 1);
 
@@ -75,7 +83,10 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
     else if (at + ROW > scrollTop + clientHeight) box.current.scrollTop = at + ROW - clientHeight;
   };
   const press = (event: KeyboardEvent): void => {
-    const index = Math.max(0, rows.findIndex(({ task }) => task.id === active));
+    const index = Math.max(
+      0,
+      rows.findIndex(({ task }) => task.id === active),
+    );
     const row = rows[index];
     if (row === undefined) return;
     const isOpen = open.has(row.task.id);
@@ -86,9 +97,12 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
       End: () => move(rows.length - 1),
       PageDown: () => move(index + 10),
       PageUp: () => move(index - 10),
-      ArrowRight: () => (row.task.children > 0 && !isOpen ? toggle(row.task.id, true) : isOpen && move(index + 1)),
+      ArrowRight: () =>
+        row.task.children > 0 && !isOpen ? toggle(row.task.id, true) : isOpen && move(index + 1),
       ArrowLeft: () =>
-        isOpen ? toggle(row.task.id, false) : move(rows.findIndex(({ task }) => task.id === row.task.parent_id)),
+        isOpen
+          ? toggle(row.task.id, false)
+          : move(rows.findIndex(({ task }) => task.id === row.task.parent_id)),
       Enter: () => onSelect(row.task.id),
       ' ': () => onSelect(row.task.id),
     };
@@ -101,7 +115,9 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
   const first = Math.max(0, Math.floor(top / ROW) - 8);
   const last = Math.ceil((top + (box.current?.clientHeight ?? 600)) / ROW) + 8;
   const activeIndex = rows.findIndex(({ task }) => task.id === active);
-  const visible = rows.map((row, index) => ({ row, index })).filter(({ index }) => (index >= first && index < last) || index === activeIndex);
+  const visible = rows
+    .map((row, index) => ({ row, index }))
+    .filter(({ index }) => (index >= first && index < last) || index === activeIndex);
   return (
     <div
       ref={box}
@@ -160,7 +176,10 @@ async function childrenOf(id: string): Promise<readonly TaskSummary[]> {
   let after: string | null = null;
   do {
     const query = { limit: PAGE, ...(after === null ? {} : { after }) };
-    const page: { items: readonly TaskSummary[]; next: string | null } = await request('GET /api/tasks/:id/children', { path: { id }, query });
+    const page: { items: readonly TaskSummary[]; next: string | null } = await request(
+      'GET /api/tasks/:id/children',
+      { path: { id }, query },
+    );
     found.push(...page.items);
     after = page.next;
   } while (after !== null);

@@ -64,7 +64,7 @@ export async function request<E extends Endpoint>(
   const url = template.replace(/:(\w+)/g, (_, name: string) =>
     encodeURIComponent((given.path as Record<string, string>)[name] ?? ''),
   );
-  const response = await send(method, url + queryText(given.query), given.body, signal);
+  const response = await send(method, url + queryText(given.query as object | undefined), given.body, signal);
   if (response.status === 204) return null as AnswerOf<E>;
   const body: unknown = await response.json().catch(() => undefined);
   if (response.ok) return body as AnswerOf<E>;

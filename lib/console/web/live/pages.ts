@@ -91,7 +91,7 @@ async function collect<E extends PagedEndpoint>(
   let after: string | null = null;
   do {
     const limit = Math.min(LARGEST_PAGE, wanted - items.length);
-    const query = { ...given.query, limit, ...(after === null ? {} : { after }) };
+    const query = { ...(given.query as object | undefined), limit, ...(after === null ? {} : { after }) };
     const page: Page<unknown> = await request(endpoint, { ...given, query } as RequestOf<E>, signal);
     items.push(...(page.items as ItemOf<E>[]));
     after = page.next;

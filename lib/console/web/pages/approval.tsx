@@ -191,8 +191,18 @@ function TallyFacts({ tally }: { readonly tally: TallyDetails }) {
             </>,
           ],
           [t('tally.votes_url'), <Remote key="url" text={tally.votes_url} />],
-          [t('tally.votes_hash'), <code key="hash"><Remote text={tally.votes_hash} /></code>],
-          [t('ballots.accepted_hash'), <code key="accepted" class="break">{tally.ballots.accepted_hash}</code>],
+          [
+            t('tally.votes_hash'),
+            <code key="hash">
+              <Remote text={tally.votes_hash} />
+            </code>,
+          ],
+          [
+            t('ballots.accepted_hash'),
+            <code key="accepted" class="break">
+              {tally.ballots.accepted_hash}
+            </code>,
+          ],
           [t('election.callback'), <Remote key="callback" text={tally.callback_url} />],
         ]}
       />

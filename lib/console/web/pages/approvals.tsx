@@ -42,7 +42,8 @@ function Request({ approval }: { readonly approval: ApprovalSummary }) {
         <Remote text={approval.title} />
       </span>
       <span class="small">
-        {t('approval.asked_by')} <Remote text={approval.asked_by.name} />, <Moment date={approval.requested_date} />
+        {t('approval.asked_by')} <Remote text={approval.asked_by.name} />,{' '}
+        <Moment date={approval.requested_date} />
         {' · '}
         {t('election.number')} <Remote text={approval.election_id} />
       </span>
@@ -59,7 +60,10 @@ function Request({ approval }: { readonly approval: ApprovalSummary }) {
         </span>
         {approval.operators_required > 1 && (
           <span class="muted">
-            {t('approval.operators', { given: approval.decisions.length, needed: approval.operators_required })}
+            {t('approval.operators', {
+              given: approval.decisions.length,
+              needed: approval.operators_required,
+            })}
           </span>
         )}
       </span>

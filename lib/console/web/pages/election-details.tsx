@@ -22,7 +22,10 @@ export function ElectionFacts({ details }: { readonly details: ElectionDetails }
       <Facts
         facts={[
           [t('election.number'), <Remote key="id" text={details.id} />],
-          [t('election.url'), <Remote key="url" text={details.url === '' ? t('election.not_given') : details.url} />],
+          [
+            t('election.url'),
+            <Remote key="url" text={details.url === '' ? t('election.not_given') : details.url} />,
+          ],
           [t('election.start'), given(details.start_date)],
           [t('election.end'), given(details.end_date)],
           [
@@ -33,7 +36,9 @@ export function ElectionFacts({ details }: { readonly details: ElectionDetails }
           [t('election.callback'), <Remote key="callback" text={details.callback_url} />],
         ]}
       />
-      {Object.keys(details.other).length > 0 && <JsonView label={t('election.other')} value={details.other} />}
+      {Object.keys(details.other).length > 0 && (
+        <JsonView label={t('election.other')} value={details.other} />
+      )}
     </>
   );
 }
@@ -103,7 +108,9 @@ export function Authorities({ authorities, threshold }: AuthoritiesProps) {
   return (
     <section class="card" aria-labelledby="authorities">
       <h2 id="authorities">{t('authorities.title', { count: authorities.length })}</h2>
-      <p class="small muted">{t('authorities.text', { count: threshold, needed: formatNumber(threshold) })}</p>
+      <p class="small muted">
+        {t('authorities.text', { count: threshold, needed: formatNumber(threshold) })}
+      </p>
       <ul class="card-list authorities">
         {authorities.map((authority) => (
           <li key={authority.position} class="stack stack-tight">
@@ -112,7 +119,9 @@ export function Authorities({ authorities, threshold }: AuthoritiesProps) {
                 <Remote text={authority.name} />
               </h3>
               {authority.is_self && <Chip tone="idle" text={t('authority.self')} />}
-              {!authority.is_self && authority.peer_name !== null && <Chip tone="good" text={t('authority.pinned')} />}
+              {!authority.is_self && authority.peer_name !== null && (
+                <Chip tone="good" text={t('authority.pinned')} />
+              )}
             </div>
             {!authority.is_self && authority.peer_name === null && (
               <Notice tone="bad">

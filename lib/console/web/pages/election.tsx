@@ -141,10 +141,7 @@ function Keys({ sessions }: { readonly sessions: readonly SessionView[] }) {
         <div key={session.session_id} class="stack stack-tight">
           <div class="row">
             <h3>{t('question.number', { number: session.question + 1 })}</h3>
-            <Chip
-              tone={session.share === 'held' ? 'good' : 'attention'}
-              text={t(`share.${session.share}`)}
-            />
+            <Chip tone={session.share === 'held' ? 'good' : 'attention'} text={t(`share.${session.share}`)} />
           </div>
           {session.key_hash === null ? (
             <p class="muted">{t('keys.not_yet')}</p>

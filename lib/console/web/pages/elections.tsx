@@ -41,7 +41,9 @@ export function Elections() {
                       {t('election.number')} <Remote text={election.id} />
                       {election.is_director && ` · ${t('election.director')}`}
                     </div>
-                    {election.approval_waiting && <div class="small text-attention">{t('election.waits_for_you')}</div>}
+                    {election.approval_waiting && (
+                      <div class="small text-attention">{t('election.waits_for_you')}</div>
+                    )}
                   </th>
                   <td data-label={t('elections.keys')}>
                     <ElectionChip status={election.status} />

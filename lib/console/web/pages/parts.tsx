@@ -45,7 +45,9 @@ export function Parts({ parts, questions }: PartsProps) {
 function Step({ step, questions }: { readonly step: StepView; readonly questions: number }) {
   const name = t(`step.${step.step}`);
   const of =
-    questions > 1 && step.question !== null ? ` · ${t('question.number', { number: step.question + 1 })}` : '';
+    questions > 1 && step.question !== null
+      ? ` · ${t('question.number', { number: step.question + 1 })}`
+      : '';
   const text = `${name}${of}`;
   return (
     <li class="stack stack-tight">

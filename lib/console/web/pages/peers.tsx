@@ -15,7 +15,9 @@ import { PeerChip } from '../components/states.tsx';
 import { request } from '../live/api.ts';
 import { useQuery } from '../live/query.ts';
 
-type Question = { readonly kind: 'add' } | { readonly kind: 'rotate' | 'complete' | 'remove'; readonly peer: PeerView };
+type Question =
+  | { readonly kind: 'add' }
+  | { readonly kind: 'rotate' | 'complete' | 'remove'; readonly peer: PeerView };
 
 export function Peers() {
   const { data, error, refresh } = useQuery(
@@ -95,8 +97,14 @@ function Peer({ peer, ask, refresh }: PeerProps) {
         columns={3}
         facts={[
           [t('peers.url'), <Remote key="url" text={peer.url ?? '–'} />],
-          [t('peers.contact'), peer.last_contact === null ? '–' : <Moment key="contact" date={peer.last_contact} />],
-          [t('peers.clock'), peer.clock_difference_ms === null ? '–' : formatDuration(Math.abs(peer.clock_difference_ms))],
+          [
+            t('peers.contact'),
+            peer.last_contact === null ? '–' : <Moment key="contact" date={peer.last_contact} />,
+          ],
+          [
+            t('peers.clock'),
+            peer.clock_difference_ms === null ? '–' : formatDuration(Math.abs(peer.clock_difference_ms)),
+          ],
           [t('peers.undelivered'), String(peer.undelivered)],
           [t('peers.dead'), String(peer.dead)],
           [t('peers.roles'), peer.roles.map((role) => t(`role.${role}`)).join(', ')],
@@ -127,7 +135,11 @@ function Peer({ peer, ask, refresh }: PeerProps) {
             {t('peers.complete')}
           </button>
         )}
-        <button type="button" class="button button-small button-danger" onClick={() => ask({ kind: 'remove', peer })}>
+        <button
+          type="button"
+          class="button button-small button-danger"
+          onClick={() => ask({ kind: 'remove', peer })}
+        >
           {t('peers.remove')}
         </button>
       </div>
@@ -139,11 +151,18 @@ function Peer({ peer, ask, refresh }: PeerProps) {
 }
 
 /** First the file, then the words that the other operator reads out. */
-function FileDialog({ peer, onClose }: { readonly peer: PeerView | undefined; readonly onClose: () => void }) {
+function FileDialog({
+  peer,
+  onClose,
+}: {
+  readonly peer: PeerView | undefined;
+  readonly onClose: () => void;
+}) {
   const [file, setFile] = useState('');
   const [preview, setPreview] = useState<PeerPreview>();
   const [compared, setCompared] = useState(false);
-  const look = async (): Promise<void> => setPreview(await request('POST /api/peers/preview', { body: { file } }));
+  const look = async (): Promise<void> =>
+    setPreview(await request('POST /api/peers/preview', { body: { file } }));
   const add = async (): Promise<void> => {
     const body = { file, fingerprint: preview!.fingerprint.hex };
     if (peer === undefined) await request('POST /api/peers', { body });
@@ -162,11 +181,26 @@ function FileDialog({ peer, onClose }: { readonly peer: PeerView | undefined; re
         onConfirm={look}
         onClose={onClose}
       >
-        <TextArea label={t('peers.file')} hint={t('peers.file.hint')} value={file} maxLength={40_000} required onChange={setFile} />
+        <TextArea
+          label={t('peers.file')}
+          hint={t('peers.file.hint')}
+          value={file}
+          maxLength={40_000}
+          required
+          onChange={setFile}
+        />
       </Dialog>
     );
   return (
-    <Dialog key="words" title={title} action={title} done={t('peers.done')} ready={compared} onConfirm={add} onClose={onClose}>
+    <Dialog
+      key="words"
+      title={title}
+      action={title}
+      done={t('peers.done')}
+      ready={compared}
+      onConfirm={add}
+      onClose={onClose}
+    >
       <p>
         <Remote text={preview.name ?? '–'} /> <Remote text={preview.url ?? ''} />
       </p>

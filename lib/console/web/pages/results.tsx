@@ -62,9 +62,7 @@ function Result({ result }: { readonly result: QuestionResultView }) {
         }))}
       />
       <table class="table">
-        <caption class="visually-hidden">
-          {t('result.table', { title: plain(result.title) })}
-        </caption>
+        <caption class="visually-hidden">{t('result.table', { title: plain(result.title) })}</caption>
         <thead>
           <tr>
             <th scope="col">{t('result.answer')}</th>
@@ -87,7 +85,9 @@ function Result({ result }: { readonly result: QuestionResultView }) {
               <td class="number">{formatNumber(candidate.points)}</td>
               <td class="number">{share(candidate.points)}</td>
               <td>
-                {candidate.place !== null && <Chip tone="good" text={t('result.winner', { place: candidate.place })} />}
+                {candidate.place !== null && (
+                  <Chip tone="good" text={t('result.winner', { place: candidate.place })} />
+                )}
               </td>
             </tr>
           ))}

@@ -45,7 +45,10 @@ export function Tasks() {
         <Select
           label={t('tasks.action')}
           value={action}
-          options={[['', t('filter.all')], ...(actions.data?.actions ?? []).map((one) => [one, one] as const)]}
+          options={[
+            ['', t('filter.all')],
+            ...(actions.data?.actions ?? []).map((one) => [one, one] as const),
+          ]}
           onChange={(value) => change({ action: value })}
         />
         <Search label={t('filter.text')} value={text} onChange={(value) => change({ text: value })} />

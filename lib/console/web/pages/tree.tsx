@@ -29,7 +29,11 @@ export function Tree({ id }: { readonly id: string }) {
       {root !== undefined && (
         <TaskTree rootId={root} selected={id} onSelect={(chosen) => go(linkTo(['tasks', chosen]))} />
       )}
-      {data === undefined ? <Arriving error={error} onRetry={refresh} /> : <Details task={data} refresh={refresh} />}
+      {data === undefined ? (
+        <Arriving error={error} onRetry={refresh} />
+      ) : (
+        <Details task={data} refresh={refresh} />
+      )}
       {root !== undefined && <Timings key={root} rootId={root} />}
     </Page>
   );
@@ -118,7 +122,8 @@ function ActionDialog({ kind, task, onClose }: ActionProps) {
   const path = { id: task.id };
   const act = async (): Promise<void> => {
     if (kind === 'retry') await request('POST /api/tasks/:id/retry', { path });
-    else if (kind === 'cancel') await request('POST /api/tasks/:id/cancel', { path, body: { reason: text.trim() } });
+    else if (kind === 'cancel')
+      await request('POST /api/tasks/:id/cancel', { path, body: { reason: text.trim() } });
     else await request('POST /api/tasks/:id/finish', { path, body: { data: JSON.parse(text) } });
   };
   return (

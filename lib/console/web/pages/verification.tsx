@@ -53,7 +53,13 @@ export function Verification({ electionId, tally }: VerificationProps) {
           {verification !== undefined && <VerificationChip state={verification.state} />}
         </div>
         <button type="button" class="button button-primary" disabled={running} onClick={() => void begin()}>
-          {t(running ? 'verification.running' : verification === undefined ? 'verification.begin' : 'verification.again')}
+          {t(
+            running
+              ? 'verification.running'
+              : verification === undefined
+                ? 'verification.begin'
+                : 'verification.again',
+          )}
         </button>
       </div>
       <p class="small muted">{t('verification.text')}</p>
@@ -100,7 +106,9 @@ function Report({ verification }: { readonly verification: VerificationView }) {
             <li key={step.id}>
               <span class={step.ok ? 'text-good' : 'text-bad'}>
                 <Icon name={step.ok ? 'good' : 'bad'} />
-                <span class="visually-hidden">{t(step.ok ? 'verification.step.good' : 'verification.step.bad')}</span>
+                <span class="visually-hidden">
+                  {t(step.ok ? 'verification.step.good' : 'verification.step.bad')}
+                </span>
               </span>
               <span>
                 <Remote text={step.title} />
