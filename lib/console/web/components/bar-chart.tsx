@@ -20,7 +20,7 @@ export function BarChart({ title, bars }: { readonly title: string; readonly bar
     <svg class="chart" viewBox={`0 0 ${WIDTH} ${shown.length * ROW}`} role="img" aria-label={title}>
       {shown.map((bar, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: a bar is its place
-        <g key={index} transform={`translate(0 ${index * ROW})`} aria-hidden="true">
+        <g key={index} transform={`translate(0 ${index * ROW})`}>
           <text class="chart-label" x="0" y="17">
             {bar.label.length > LABEL_CHARACTERS ? `${bar.label.slice(0, LABEL_CHARACTERS)}…` : bar.label}
           </text>

@@ -63,7 +63,8 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
   const add = (task: TaskSummary, level: number, position: number): void => {
     rows.push({ task, level, position });
     if (open.has(task.id))
-      known.current.children.get(task.id)?.forEach((child, index) => add(child, level + 1, index + 1));
+      for (const [index, child] of (known.current.children.get(task.id) ?? []).entries())
+        add(child, level + 1, index + 1);
   };
   if (known.current.root !== undefined) add(known.current.root, 1, 1);
 
