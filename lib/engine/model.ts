@@ -69,6 +69,8 @@ export interface TaskMetadata {
   started?: boolean;
   /** With a quorum: how long the others may take once it is reached, in seconds. */
   quorumWait?: number;
+  /** Parallel: with its error its children end that run. */
+  endsTogether?: boolean;
   /** Performer: the reservation was given up before the start came. */
   reservationLost?: boolean;
   /** How its reservations were lost, or on the director's container those of all its subtasks. */

@@ -52,6 +52,11 @@ export interface QuorumOptions extends ContainerOptions {
   quorumWait?: number;
 }
 
+export interface ParallelOptions extends QuorumOptions {
+  /** An error of the task ends those of its children too that run: here, and at peers (D17). Default: they go on (FQ-T3). */
+  endsTogether?: boolean;
+}
+
 export interface ExternalOptions extends Common {
   /** Names the decision that is waited for (FQ-T5). */
   label: string;
@@ -100,8 +105,11 @@ export function sequential(children: readonly TreeNode[], options: ContainerOpti
 }
 
 /** Children at the same time (FQ-T3). */
-export function parallel(children: readonly TreeNode[], options: QuorumOptions = {}): TreeNode {
-  return quorumNode('parallel', options, children, 0);
+export function parallel(children: readonly TreeNode[], options: ParallelOptions = {}): TreeNode {
+  const made = quorumNode('parallel', options, children, 0);
+  return options.endsTogether === true
+    ? { ...made, metadata: { ...made.metadata, endsTogether: true } }
+    : made;
 }
 
 /** Children that start together, when all (or the quorum) hold reservations (FQ-T4). */

@@ -37,6 +37,7 @@ import {
   reference,
 } from '../election/callbacks.ts';
 import { type ElectionRequest, electionKey } from '../election/election.ts';
+import { giveUp } from '../election/giving-up.ts';
 import {
   authoritiesOf,
   type ElectionRecord,
@@ -49,7 +50,6 @@ import type { ElectionServices } from '../election/services.ts';
 import { demandElection } from '../election/trust.ts';
 import { mergeLocalInformation } from '../external/creation.ts';
 import { isExternal } from '../external/programs.ts';
-import { stopPrograms } from '../external/stop.ts';
 import { judge, judgementInput } from './judgement.ts';
 import { dealingOutput, partyKeyOutput, verifiedPartyKeys } from './party-keys.ts';
 
@@ -92,7 +92,11 @@ function createElection(
   const election_id = request.id;
   const data = { request, request_hash, sessions } as unknown as Json;
   ctx.add(
-    parallel(toAll(request, (name) => ({ action: 'generate_private_info', label: name, data }))),
+    // Who is asked while another denies need not decide any more.
+    parallel(
+      toAll(request, (name) => ({ action: 'generate_private_info', label: name, data })),
+      { endsTogether: true },
+    ),
     simple({ queue: DIRECTOR_QUEUE, action: 'merge_protinfo', data: { election_id } }),
     simple({ queue: DIRECTOR_QUEUE, action: 'return_election', data: { election_id } }),
   );
@@ -121,9 +125,20 @@ async function creationFailed(
   const ours = known !== undefined && (await ctx.task(known.taskId))?.rootId === id;
   if (ours && known.status !== 'denied')
     await setElectionStatus(services.db, key, 'failed', deepest(error).message);
-  if (known !== undefined && ours && isExternal(request)) await stopPrograms(services, known, null);
+  const session_id = await sessionIn(ctx);
+  const authorities = request.authorities.map(({ name, orchestra_url: url }) => ({ name, url }));
+  if (session_id !== null)
+    await giveUp(services, request.id, authorities, { session_id, tally_id: null }, deepest(error).message);
   // A tree of its own: this one ends here.
   await services.create(callbackTask(request.callback_url, errorBody(request.id, 'POST /election', error)));
+}
+
+/** One of the sessions that this creation made up; null: it did not come so far. */
+async function sessionIn(ctx: HandlerContext): Promise<string | null> {
+  const [approvals] = await ctx.children();
+  const [asked] = approvals === undefined ? [] : await ctx.childrenOf(approvals.id);
+  const data = z.object({ sessions: z.array(z.string()).min(1) }).safeParse(asked?.input).data;
+  return data?.sessions[0] ?? null;
 }
 
 /** The labels of tasks at authorities are their names. */

@@ -16,6 +16,7 @@ import { MIXNET_QUEUE, PERFORMER_QUEUE } from '../election/callbacks.ts';
 import { compareTask } from '../election/comparison.ts';
 import { approvalInfo, describeElection } from '../election/description.ts';
 import { type ElectionRequest, electionKey } from '../election/election.ts';
+import { giveUpDefinition } from '../election/giving-up.ts';
 import {
   openPartySecret,
   partySecretContext,
@@ -44,7 +45,6 @@ import {
 } from '../election/trust.ts';
 import { makeLocalInformation } from '../external/creation.ts';
 import { demandMixnet, isExternal, sessionProtocolInfo } from '../external/programs.ts';
-import { stopDefinition } from '../external/stop.ts';
 import { keyHandlers } from './keys.ts';
 
 const privateInfo = z.object({
@@ -82,7 +82,7 @@ export function performerDefinitions(services: ElectionServices): DefinedTask[] 
     defineTask({ ...local, action: 'publish_election', input: electionInput, retry }, (task, ctx) =>
       publishElection(services, task.input.election_id, ctx),
     ),
-    stopDefinition(services),
+    giveUpDefinition(services),
   ];
 }
 

@@ -34,6 +34,7 @@ import {
   reference,
 } from '../election/callbacks.ts';
 import { electionKey } from '../election/election.ts';
+import { giveUp } from '../election/giving-up.ts';
 import {
   type AuthorityRecord,
   authoritiesOf,
@@ -45,7 +46,6 @@ import type { ElectionServices } from '../election/services.ts';
 import type { TallyRequest } from '../election/tally-request.ts';
 import { demandElection } from '../election/trust.ts';
 import { isExternal } from '../external/programs.ts';
-import { stopPrograms } from '../external/stop.ts';
 import {
   answerOf,
   answersBefore,
@@ -144,7 +144,7 @@ function reviewsOf(
   authorities: readonly AuthorityRecord[],
   reviews: readonly TreeNode[],
 ): TreeNode {
-  if (threshold === authorities.length || isExternal(request)) return parallel(reviews);
+  if (threshold === authorities.length || isExternal(request)) return parallel(reviews, TOGETHER);
   const others = parallel(
     reviews.filter((_, index) => index !== position - 1),
     {
@@ -152,13 +152,16 @@ function reviewsOf(
       quorumWait: settings.tallyWaitSeconds,
       handler: 'review_tally',
       label: OTHERS,
+      ...TOGETHER,
       data: { needed: threshold - 1, names: authorities.map(({ name }) => name) },
     },
   );
-  return parallel([reviews[position - 1]!, others]);
+  return parallel([reviews[position - 1]!, others], TOGETHER);
 }
 
 const OTHERS = 'the other authorities';
+/** Who is asked when it is certain that nothing comes of it need not decide any more. */
+const TOGETHER = { endsTogether: true } as const;
 
 /** Too few of the others can take part: the error says who, and why each. */
 async function reviewsFailed(task: TaskView, error: Failure, ctx: HandlerContext): Promise<void> {
@@ -199,8 +202,11 @@ async function tallyFailed(
   if (tally !== undefined && tally.status !== 'published')
     await setTallyStatus(services.db, tally, 'failed', { reason: deepest(error).message });
   const election = await findElection(services.db, electionKey(election_id));
-  if (election !== undefined && tally?.status !== 'published' && isExternal(election.request))
-    await stopPrograms(services, election, id);
+  if (election !== undefined && tally?.status !== 'published') {
+    const authorities = await authoritiesOf(services.db, election.key);
+    const what = { session_id: null, tally_id: id };
+    await giveUp(services, election_id, authorities, what, deepest(error).message);
+  }
   await services.create(callbackTask(callback_url, errorBody(election_id, 'POST /tally', error)));
 }
 

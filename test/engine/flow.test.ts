@@ -149,6 +149,28 @@ describe('engine: flow of task trees', () => {
     expect(open!.status).to.equal('executing');
   });
 
+  it('a parallel task that ends together with its children ends those that run, with the reason, here and at the peer (D17)', async () => {
+    const task = await run(
+      parallel(
+        [
+          external({ label: 'open' }),
+          sequential([external({ label: 'deeper' })]),
+          simple({ queue, action: 'fail' }),
+        ],
+        { endsTogether: true },
+      ),
+    );
+    const children = await a().engine.store.childrenOf(task.id);
+    expect(children.map(({ error }) => error!.code)).to.deep.equal([
+      'cancelled',
+      'cancelled',
+      'handler_error',
+    ]);
+    expect(children[0]!.error!.message).to.contain('no luck');
+    const [deeper] = await a().engine.store.childrenOf(children[1]!.id);
+    expect(deeper!.error!.message).to.contain('no luck');
+  });
+
   it('with a quorum, k of n suffice (D16)', async () => {
     const fail = simple({ queue, action: 'fail' });
     const echo = simple({ queue, action: 'echo', data: 1 });

@@ -37,6 +37,7 @@ export interface Spec {
   asks?: number;
   quorum?: number;
   quorumWait?: number;
+  endsTogether?: boolean;
   handler?: 'director' | 'rescuer';
   below?: Spec[];
 }
@@ -73,7 +74,7 @@ export function build(spec: Spec, asked: number): TreeNode {
     case 'sequential':
       return sequential(below, { ...common, ...handler });
     case 'parallel':
-      return parallel(below, { ...common, ...handler, ...quorum });
+      return parallel(below, { ...common, ...handler, ...quorum, endsTogether: spec.endsTogether === true });
     case 'synchronized':
       return synchronized(below, { ...common, ...handler, ...quorum });
   }

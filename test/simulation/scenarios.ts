@@ -230,7 +230,9 @@ export const SCENARIOS: readonly Scenario[] = [
       const quorum = random.between(1, made.length);
       return plan({
         nodes: made,
-        requests: [ask({ is, below, quorum, quorumWait: random.pick([0, 0.2, 1]) })],
+        requests: [
+          ask({ is, below, quorum, quorumWait: random.pick([0, 0.2, 1]), endsTogether: quorum % 2 === 0 }),
+        ],
       });
     },
   },
@@ -268,7 +270,7 @@ export const SCENARIOS: readonly Scenario[] = [
         }),
       );
       const below: Spec[] = [
-        { is: 'parallel', below: approvals },
+        { is: 'parallel', below: approvals, endsTogether: true },
         { is: 'sequential', below: questions },
         { is: 'parallel', below: everywhere(made, { is: 'simple', does: 'work' }) },
         { is: 'simple', does: 'plain' },
@@ -289,6 +291,7 @@ export const SCENARIOS: readonly Scenario[] = [
         {
           is: 'parallel',
           below: everywhere(made, { is: 'simple', does: 'grow', below: [{ is: 'external' }] }),
+          endsTogether: true,
         },
         { is: 'synchronized', below: everywhere(made, { is: 'simple', does: 'meet' }) },
         { is: 'sequential', below: shuffles },

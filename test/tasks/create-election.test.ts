@@ -26,6 +26,7 @@ function drawn(tasks: readonly Task[], root: string, depth = 0): string[] {
 describe('creating an election, against everybody', function () {
   this.timeout(60_000);
   const test = new TestAuthorities();
+  const authority = (name: string) => test.authorities.find((other) => other.name === name)!;
   const failureOf = async (id: number) => {
     const { body } = await test.callbackOf(id, 'POST /election');
     expect(body.status).to.equal('error');
@@ -69,6 +70,39 @@ describe('creating an election, against everybody', function () {
       expect(message).to.contain(`auth2 denied the request: ${reason}`);
       expect({ code, node }).to.deep.equal({ code: 'task_not_accepted', node: 'auth2' });
       expect(details).to.deep.equal({ authority: 'auth2', reason });
+    }
+  });
+
+  it('given three operators who are asked, when one denies, then nobody else is asked any more, and every authority has recorded why', async () => {
+    for (const settings of test.settings.values()) settings.autoAccept = false;
+    const reason = 'not this year';
+    const created = test.create({ id: 9 });
+    const approvalAt = (name: string) =>
+      until(`an approval at ${name}`, async () =>
+        (await authority(name).node.tasks()).find(
+          ({ label, input }) =>
+            label === 'approve_election' && (input as { election_id?: unknown }).election_id === 9,
+        ),
+      );
+    const asked = { auth1: await approvalAt('auth1'), auth3: await approvalAt('auth3') };
+    await test.decide('auth2', 'approve_election', { status: 'denied', reason });
+    expect((await created).status).to.equal('error');
+    await failureOf(9);
+    for (const [name, { id }] of Object.entries(asked)) {
+      const { engine } = authority(name).node;
+      const ended = await engine.ended(id);
+      expect(ended.status).to.equal('error');
+      expect(ended.error?.message).to.contain(`auth2 denied the request: ${reason}`);
+      const decision = await engine.finishExternal(id, { status: 'accepted' }).catch((thrown) => thrown);
+      expect(decision.code).to.equal('task_ended');
+    }
+    for (const name of ['auth1', 'auth3']) {
+      const { services } = authority(name);
+      const known = await until(`the failed election at ${name}`, async () => {
+        const [row] = await services.db('elections').where({ key: '9', status: 'failed' });
+        return row as { reason: string } | undefined;
+      });
+      expect(known.reason).to.contain(`auth2 denied the request: ${reason}`);
     }
   });
 

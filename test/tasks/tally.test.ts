@@ -263,6 +263,33 @@ describe('tallying, against everybody: two of three authorities', function () {
       .and.to.contain('auth2 denied the request: no reason was given');
   });
 
+  it('given a director whose own operator denies, then the others are asked no more, and have recorded why', async () => {
+    for (const settings of test.settings.values()) settings.autoAccept = false;
+    const tally = test.tally(1, lines);
+    const asked = await Promise.all(
+      ['auth2', 'auth3'].map((name) =>
+        until(`an approval at ${name}`, async () => {
+          const task = (await authority(name).node.tasks()).findLast(
+            ({ label, status }) => label === 'approve_election_tally' && status === 'executing',
+          );
+          return task === undefined ? undefined : { name, id: task.id };
+        }),
+      ),
+    );
+    await test.decide(DIRECTOR, 'approve_election_tally', { status: 'denied', reason: 'count them later' });
+    expect((await tally).status).to.equal('error');
+    await told(1);
+    for (const { name, id } of asked) {
+      const { node, services } = authority(name);
+      expect((await node.engine.ended(id)).error?.message).to.contain('count them later');
+      const recorded = await until(`the failed tally at ${name}`, async () => {
+        const [row] = await services.db('tallies').orderBy('id', 'desc').limit(1);
+        return row.status === 'failed' ? (row as { reason: string }) : undefined;
+      });
+      expect(recorded.reason).to.contain('count them later');
+    }
+  });
+
   it('given a director that shows authorities different votes, then they do not agree, and no list is mixed (D32, D46)', async () => {
     const fewer = parseTallyRequest(test.votesRequest(1, lines.slice(1)));
     test.federation.alter = (_from, _to, message) =>

@@ -59,10 +59,16 @@ export function end(
 
 /** Subtasks that have not started will not; those of a synchronized task that has not started neither. */
 function abandonChildren(task: Task, cause: Failure, context: Context): Effect {
+  if (task.metadata.endsTogether === true)
+    return cancelChildren(task, UNFINISHED, cancelledBecause(cause, context), true);
   const invited: readonly Status[] = ['created', 'syncing', 'reserved'];
   const statuses: readonly Status[] =
     task.type === 'synchronized' && task.metadata.started !== true ? invited : ['created'];
   return cancelChildren(task, statuses, notStarted(cause, context), true);
+}
+
+function cancelledBecause(cause: Failure, context: Context): Failure {
+  return { code: 'cancelled', message: `cancelled: ${cause.message}`, node: context.node.name };
 }
 
 export function notStarted(cause: Failure, context: Context): Failure {
