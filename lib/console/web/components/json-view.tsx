@@ -19,7 +19,7 @@ export function TextView({ label, text }: { readonly label: string; readonly tex
         <CopyButton text={text} what={label} />
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be scrolled without a mouse too */}
-      <pre class="code" tabIndex={0} aria-label={label}>
+      <pre class="code" tabIndex={0}>
         <Remote text={text.slice(0, SHOWN_CHARACTERS)} lines />
       </pre>
       {text.length > SHOWN_CHARACTERS && <p class="small muted">{t('json.cut', { count: text.length })}</p>}

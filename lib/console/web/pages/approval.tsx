@@ -12,7 +12,6 @@ import { Page } from '../components/page.tsx';
 import { plain, Remote } from '../components/remote.tsx';
 import { ApprovalChip } from '../components/states.tsx';
 import { useQuery } from '../live/query.ts';
-import { linkTo } from '../router.ts';
 import { Changes } from './approval-changes.tsx';
 import { AcceptDialog, DenyDialog } from './approval-decision.tsx';
 import { Authorities, ElectionFacts, Questions } from './election-details.tsx';
@@ -74,11 +73,6 @@ function Decision(props: { readonly approval: ApprovalView; readonly onDecided: 
   const close = () => setOpen(undefined);
   return (
     <aside class="stack stack-wide decision">
-      <section class="card" aria-labelledby="hash">
-        <h2 id="hash">{t('approval.compare')}</h2>
-        <p class="small">{t('approval.compare.text')}</p>
-        <HashBox hash={approval.hash} />
-      </section>
       <section class="card" aria-labelledby="decide">
         <h2 id="decide">{t('approval.decide')}</h2>
         <Facts
@@ -124,6 +118,11 @@ function Decision(props: { readonly approval: ApprovalView; readonly onDecided: 
             </Notice>
           )
         )}
+      </section>
+      <section class="card" aria-labelledby="hash">
+        <h2 id="hash">{t('approval.compare')}</h2>
+        <p class="small">{t('approval.compare.text')}</p>
+        <HashBox hash={approval.hash} />
       </section>
       {open === 'accept' && <AcceptDialog approval={approval} onDecided={onDecided} onClose={close} />}
       {open === 'deny' && <DenyDialog approval={approval} onDecided={onDecided} onClose={close} />}
@@ -208,8 +207,4 @@ function TallyFacts({ tally }: { readonly tally: TallyDetails }) {
       />
     </section>
   );
-}
-
-export function approvalLink(id: string): string {
-  return linkTo(['approvals', id]);
 }
