@@ -161,11 +161,7 @@ describe('engine: flow of task trees', () => {
       ),
     );
     const children = await a().engine.store.childrenOf(task.id);
-    expect(children.map(({ error }) => error!.code)).to.deep.equal([
-      'cancelled',
-      'cancelled',
-      'handler_error',
-    ]);
+    expect(children.map(({ error }) => error!.code)).to.deep.equal(['cancelled', 'cancelled', 'task_failed']);
     expect(children[0]!.error!.message).to.contain('no luck');
     const [deeper] = await a().engine.store.childrenOf(children[1]!.id);
     expect(deeper!.error!.message).to.contain('no luck');
