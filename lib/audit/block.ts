@@ -8,7 +8,7 @@ import { type Json, parseJson } from '../json.ts';
 import { canonicalJson } from './canonical.ts';
 import { sha256, type TextHash } from './digest.ts';
 
-const ENTRY_TAG = 'conclave-log-entry-1\n';
+export const ENTRY_TAG = 'conclave-log-entry-1\n';
 const ENTRIES_TAG = 'conclave-log-entries-1\n';
 const BLOCK_TAG = 'conclave-log-block-1\n';
 const HEAD_TAG = 'conclave-log-head-1\n';
@@ -57,15 +57,13 @@ export const signedHeadSchema = z.strictObject({
   signature: z.base64().min(1).max(2048),
 }) satisfies z.ZodType<SignedHead>;
 
-/** A block as it is stored. */
+/** A block as it is stored, beside its entries. */
 export interface Block extends Head {
   readonly date: Date;
   /** Exact text; `hash` is its hash. */
   readonly header: string;
-  /** One line each. */
-  readonly entries: readonly string[];
-  /** Of each entry, in hex. */
-  readonly hashes: readonly string[];
+  /** An entry that is made with the block, and comes before the others. */
+  readonly leading: string | null;
   readonly signature: string;
 }
 
@@ -98,18 +96,22 @@ export interface BlockParts {
   /** The block before; null: this is the first. */
   readonly previous: Head | null;
   readonly date: Date;
-  readonly entries: readonly string[];
+  /** Of the entries, in their order. */
+  readonly hashes: readonly string[];
+  /** A further entry, before these. */
+  readonly leading?: string | null;
   readonly signer: Signer;
   readonly digest?: TextHash | undefined;
 }
 
-/** The next block. Takes a microsecond or two for an entry, and one signature. */
-export function makeBlock({ node, previous, date, entries, signer, digest = sha256 }: BlockParts): Block {
+/** The next block. Its entries were hashed when they were written: it takes little, and one signature. */
+export function makeBlock(parts: BlockParts): Block {
+  const { node, previous, date, signer, digest = sha256, leading = null } = parts;
   const number = (previous?.number ?? 0) + 1;
-  const hashes = entries.map((line) => entryHash(line, digest));
+  const hashes = leading === null ? parts.hashes : [entryHash(leading, digest), ...parts.hashes];
   const fields: BlockHeader = {
     certificate: signer.certificate,
-    count: entries.length,
+    count: hashes.length,
     date: date.toISOString(),
     entries: entriesHash(hashes, digest),
     node,
@@ -120,7 +122,7 @@ export function makeBlock({ node, previous, date, entries, signer, digest = sha2
   const header = canonicalJson(fields);
   const hash = headerHash(header, digest);
   const signature = signer.sign(headStatement({ node, number, hash })).toString('base64');
-  return { number, hash, date, header, entries, hashes, signature };
+  return { number, hash, date, header, leading, signature };
 }
 
 /** Null: it is no header, or not in its one canonical form. */

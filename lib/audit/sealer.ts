@@ -100,9 +100,8 @@ export class Sealer {
     const current = signer();
     let peers = this.#peers;
     const sealing = await store.seal(ENTRIES, (sealable) => {
-      const entries = this.#withPeers(sealable);
-      peers = entries.length > sealable.entries.length ? textOf(sealable.peers) : peers;
-      return this.#block(sealable, entries, current);
+      peers = textOf(sealable.peers);
+      return this.#block(sealable, peers !== this.#peers, current);
     });
     if (sealing.outcome !== 'sealed') return sealing.outcome;
     const { number, hash, signature } = sealing.block;
@@ -111,15 +110,12 @@ export class Sealer {
     return 'sealed';
   }
 
-  #block({ previous }: Sealable, entries: readonly string[], signer: Signer) {
-    const { node, clock, digest } = this.#options;
-    return makeBlock({ node, previous, date: clock.now(), entries, signer, digest });
-  }
-
   /** Entries name peers by their ids here: who these are is entered before, whenever it has changed. */
-  #withPeers({ entries, peers }: Sealable): readonly string[] {
-    if (textOf(peers) === this.#peers) return entries;
-    return [peersLine(peers, this.#options.clock.now()), ...entries];
+  #block({ previous, hashes, peers }: Sealable, withPeers: boolean, signer: Signer) {
+    const { node, clock, digest } = this.#options;
+    const date = clock.now();
+    const leading = withPeers ? peersLine(peers, date) : null;
+    return makeBlock({ node, previous, date, hashes, leading, signer, digest });
   }
 
   async #keepCertificate(): Promise<void> {

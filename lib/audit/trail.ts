@@ -3,9 +3,9 @@
  * one in memory that keeps the same promises:
  *
  * - an entry is there exactly if the transaction that caused it was committed;
- * - blocks are made by one process at a time, each on top of the last, and taking entries into a block removes them from
- *   those that wait, all in one transaction;
- * - a block that was committed is never changed and never removed.
+ * - blocks are made by one process at a time, each on top of the last, in one transaction with the note which entries
+ *   they hold;
+ * - neither entries nor blocks are changed or removed after that.
  */
 import type { Block, Head, SignedHead } from './block.ts';
 import type { KnownPeer } from './entries.ts';
@@ -13,7 +13,8 @@ import type { KnownPeer } from './entries.ts';
 /** What a block is made of; null from `build`: nothing is sealed. */
 export interface Sealable {
   readonly previous: Head | null;
-  readonly entries: readonly string[];
+  /** Of the entries, in the order in which they were written. */
+  readonly hashes: readonly string[];
   readonly peers: readonly KnownPeer[];
 }
 

@@ -1,12 +1,13 @@
 /**
- * The audit trail in PostgreSQL (D24): entries that wait (`log_pending`), blocks (`log_blocks`), heads of peers.
+ * The audit trail in PostgreSQL (D24): entries (`log_entries`), blocks (`log_blocks`), both together (the view
+ * `log_sealed`), heads of peers.
  *
  * Entries are written in the transaction that causes them, one row for all of a statement; so a row holds several lines,
  * and an entry costs little more than its bytes. Sealing holds an advisory lock that ends with its transaction: of all
  * processes one seals at a time, and one that was thought dead cannot come back into a chain that has gone on.
  */
 import type { Knex } from 'knex';
-import type { Block, Head, SignedHead } from '../audit/block.ts';
+import { type Block, ENTRY_TAG, entryHash, type Head, type SignedHead } from '../audit/block.ts';
 import { type AuditEntry, entryLine, type KnownPeer } from '../audit/entries.ts';
 import type { KeptHead, Sealable, Sealing, TrailStore } from '../audit/trail.ts';
 import type { Raw } from './session.ts';
@@ -36,16 +37,25 @@ export async function record(transaction: Raw, ...entries: readonly AuditEntry[]
 }
 
 /** For statements that write something else as well: `with ${AUDITED} insert into …`, with `auditedBindings`. */
-export const AUDITED =
-  'audited as (insert into log_pending (count, entries) select * from (values (cast(? as integer), ?)) as v (c, e) where c > 0)';
+export const AUDITED = `audited as (insert into log_entries (count, entries, hashes)
+  select * from (values (cast(? as integer), ?, cast(? as bytea))) as v (c, e, h) where c > 0)`;
 
-export function auditedBindings(lines: readonly string[]): [number, string] {
-  return [lines.length, lines.join('\n')];
+export function auditedBindings(lines: readonly string[]): [number, string, Buffer] {
+  return [lines.length, lines.join('\n'), bytesOf(lines.map((line) => entryHash(line)))];
+}
+
+function bytesOf(hashes: readonly string[]): Buffer {
+  return Buffer.from(hashes.join(''), 'hex');
+}
+
+function hashesOf(bytes: Buffer): string[] {
+  const text = bytes.toString('hex');
+  return Array.from({ length: text.length / 64 }, (_, index) => text.slice(index * 64, index * 64 + 64));
 }
 
 export async function insertLines(db: Raw, lines: readonly string[]): Promise<void> {
   if (lines.length > 0)
-    await db.raw('insert into log_pending (count, entries) values (?, ?)', auditedBindings(lines));
+    await db.raw('insert into log_entries (count, entries, hashes) values (?, ?, ?)', auditedBindings(lines));
 }
 
 /**
@@ -55,13 +65,14 @@ export async function insertLines(db: Raw, lines: readonly string[]): Promise<vo
  */
 export function auditedSettlement(settled: string): string {
   return `audited as (
-    insert into log_pending (count, entries)
-    select count(*), string_agg(line, chr(10)) from (
+    insert into log_entries (count, entries, hashes)
+    select count(*), string_agg(line, chr(10) order by line),
+      string_agg(sha256(convert_to('${ENTRY_TAG.trimEnd()}' || chr(10) || line, 'UTF8')), '' order by line) from (
       select '{"date":"' || cast(? as text) || '","kind":"'
           || case when reason is null then 'delivered' else 'undelivered' end
           || '","messages":[' || string_agg(cast(to_json(id) as text), ',' order by seq)
           || '],"peer":' || to_json(coalesce(peer_id, '')) || coalesce(',"reason":"' || reason || '"', '') || '}' as line
-      from ${settled} group by peer_id, reason order by peer_id, reason) as lines
+      from ${settled} group by peer_id, reason) as lines
     having count(*) > 0)`;
 }
 
@@ -90,7 +101,7 @@ interface HeadRow {
 
 async function look(db: Knex): Promise<{ waiting: boolean; head: SignedHead | null }> {
   const { rows } = await db.raw<{ rows: (Partial<HeadRow> & { waiting: boolean })[] }>(
-    `select exists (select 1 from log_pending) as waiting, last.*
+    `select exists (select 1 from log_entries where block is null) as waiting, last.*
      from (values (1)) as one left join lateral
        (select number, hash, signature, header from log_blocks order by number desc limit 1) as last on true`,
   );
@@ -110,10 +121,10 @@ async function seal(transaction: Knex, most: number, build: (sealable: Sealable)
     [SEALING_LOCK],
   );
   if (!locks[0]!.locked) return { outcome: 'busy' };
-  const { rows } = await transaction.raw<{ rows: { id: string; entries: string }[] }>(
-    `select id, entries from (
-       select id, entries, sum(count) over (order by id) - count as before
-       from (select id, count, entries from log_pending order by id limit ?) as waiting) as summed
+  const { rows } = await transaction.raw<{ rows: { id: string; hashes: Buffer }[] }>(
+    `select id, hashes from (
+       select id, hashes, sum(count) over (order by id) - count as before
+       from (select id, count, hashes from log_entries where block is null order by id limit ?) as waiting) as summed
      where before < ? order by id`,
     [MAX_ROWS, most],
   );
@@ -123,20 +134,24 @@ async function seal(transaction: Knex, most: number, build: (sealable: Sealable)
     `select id, name, url, array(select c ->> 'fingerprint' from json_array_elements(certificates) as c)
        as certificates from peers order by id`,
   );
-  const entries = rows.flatMap((row) => row.entries.split('\n'));
-  const block = build({ previous, entries, peers });
+  const block = build({ previous, hashes: rows.flatMap((row) => hashesOf(row.hashes)), peers });
+  const leading = block.leading === null ? [] : [block.leading];
   await transaction.raw(
-    `with gone as (delete from log_pending where id = any(cast(? as bigint[])))
-     insert into log_blocks (number, hash, date, header, signature, entries, hashes) values (?, ?, ?, ?, ?, ?, ?)`,
+    `with sealed as (update log_entries set block = ? where id = any(cast(? as bigint[]))),
+       made as (insert into log_entries (block, opens, count, entries, hashes)
+         select cast(? as bigint), true, c, e, h
+         from (values (cast(? as integer), ?, cast(? as bytea))) as v (c, e, h) where c > 0)
+     insert into log_blocks (number, hash, date, header, signature) values (?, ?, ?, ?, ?)`,
     [
+      block.number,
       rows.map(({ id }) => id),
+      block.number,
+      ...auditedBindings(leading),
       block.number,
       block.hash,
       block.date,
       block.header,
       block.signature,
-      block.entries.join('\n'),
-      Buffer.from(block.hashes.join(''), 'hex'),
     ],
   );
   return { outcome: 'sealed', block };
@@ -198,7 +213,7 @@ export interface TrailCounts {
 
 export async function countTrail(db: Knex): Promise<TrailCounts> {
   const { rows } = await db.raw<{ rows: { unsealed: number; number: string | null; date: Date | null }[] }>(
-    `select (select coalesce(sum(count), 0)::integer from log_pending) as unsealed, last.number, last.date
+    `select (select coalesce(sum(count), 0)::integer from log_entries where block is null) as unsealed, last.number, last.date
      from (values (1)) as one left join lateral
        (select number, date from log_blocks order by number desc limit 1) as last on true`,
   );

@@ -65,7 +65,7 @@ describe('heads of peers (D24)', () => {
     const owner = peer();
     expect(await tell(owner, head(1, 'a'), head(5, 'b'))).to.deep.equal(['1 entered', '5 entered']);
     const { rows } = await node.database.knex.raw(
-      "select entries from log_pending where entries like '%peer_head%' order by id desc limit 1",
+      "select entries from log_entries where entries like '%peer_head%' order by id desc limit 1",
     );
     expect(JSON.parse(rows[0].entries)).to.include({ kind: 'peer_head', peer: owner.id, number: 5 });
     expect(logged).to.deep.equal([]);
@@ -76,7 +76,7 @@ describe('heads of peers (D24)', () => {
     expect(await tell(owner, head(3, 'a'), head(3, 'b'))).to.deep.equal(['3 entered', '3 fork']);
     expect(logged).to.deep.equal(['log_forked']);
     const { rows } = await node.database.knex.raw(
-      `select entries from log_pending where entries like '%"kind":"fork"%' order by id desc limit 1`,
+      `select entries from log_entries where entries like '%"kind":"fork"%' order by id desc limit 1`,
     );
     const entry = JSON.parse(rows[0].entries);
     expect([entry.hash[0], entry.other.hash[0]]).to.deep.equal(['b', 'a']);

@@ -1,7 +1,15 @@
 /* What is entered into the trail with the messages of two nodes, and what is made of it (D24). */
 import { generateKeyPairSync, sign, verify } from 'node:crypto';
 import { expect } from 'chai';
-import { headerHash, headStatement, makeBlock, NO_PREVIOUS, parseHeader } from '../../lib/audit/block.ts';
+import {
+  entriesHash,
+  entryHash,
+  headerHash,
+  headStatement,
+  makeBlock,
+  NO_PREVIOUS,
+  parseHeader,
+} from '../../lib/audit/block.ts';
 import { defineTask } from '../../lib/engine/definitions.ts';
 import { simple } from '../../lib/engine/tree.ts';
 import { createTrailStore, record } from '../../lib/store/audit.ts';
@@ -27,7 +35,9 @@ describe('audit trail (D24)', () => {
   after(() => federation.close());
 
   async function entriesOf({ database }: TestNode) {
-    const { rows } = await database.knex.raw('select entries from log_pending order by id');
+    const { rows } = await database.knex.raw(
+      'select entries from log_entries where block is null order by id',
+    );
     const lines = rows.flatMap(({ entries }: { entries: string }) => entries.split('\n')) as string[];
     return lines.map((line) => JSON.parse(line) as Record<string, string>);
   }
@@ -60,8 +70,8 @@ describe('audit trail (D24)', () => {
     const { knex } = a.database;
     const trail = createTrailStore(knex);
     const seal = () =>
-      trail.seal(2, ({ previous, entries }) =>
-        makeBlock({ node: a.url, previous, entries, date: new Date(), signer }),
+      trail.seal(2, ({ previous, hashes }) =>
+        makeBlock({ node: a.url, previous, hashes, date: new Date(), signer }),
       );
     const first = await seal();
     await record(knex, { kind: 'stop', reason: 'test' });
@@ -70,6 +80,12 @@ describe('audit trail (D24)', () => {
     expect(parseHeader(first.block.header)).to.deep.include({ number: 1, previous: NO_PREVIOUS });
     expect(parseHeader(second.block.header)).to.deep.include({ number: 2, previous: first.block.hash });
     expect(headerHash(second.block.header)).to.equal(second.block.hash);
+    const { rows } = await knex.raw('select * from log_sealed order by number');
+    for (const row of rows) {
+      const lines: string[] = row.entries.split('\n');
+      expect(parseHeader(row.header)?.entries).to.equal(entriesHash(lines.map((line) => entryHash(line))));
+      expect(row.hashes.toString('hex')).to.equal(lines.map((line) => entryHash(line)).join(''));
+    }
     const { head } = await trail.look();
     expect(head?.hash).to.equal(second.block.hash);
     expect(
@@ -79,6 +95,10 @@ describe('audit trail (D24)', () => {
       'update log_blocks set header = header',
       'delete from log_blocks',
       'truncate log_blocks',
+      'update log_entries set entries = entries',
+      'update log_entries set block = 7',
+      'delete from log_entries',
+      'truncate log_entries',
     ]) {
       const refused = await knex.raw(statement).catch((thrown: Error) => thrown.message);
       expect(refused).to.match(/never changed/);

@@ -43,7 +43,7 @@ async function openPostgres(): Promise<TestedStore> {
       }),
     peer: async (id) => (await listPeers(db)).find((peer) => peer.id === id)!,
     async empty() {
-      await db.raw('truncate tasks, messages, timers, workers, peers, log_pending cascade');
+      await db.raw('truncate tasks, messages, timers, workers, peers cascade');
     },
     async close() {
       await database.close();

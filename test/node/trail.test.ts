@@ -26,7 +26,7 @@ describe('the audit trail of running nodes (D24)', () => {
   after(() => folders.close());
 
   const blocks = async ({ database }: RunningNode): Promise<Row[]> =>
-    await database.knex('log_blocks').orderBy('number');
+    await database.knex('log_sealed').orderBy('number');
   const entries = (rows: readonly Row[]) =>
     rows.flatMap((row) => row.entries.split('\n').map((line) => JSON.parse(line) as Record<string, unknown>));
 
