@@ -2,6 +2,7 @@
  * `conclave start`: runs the node until it is told to stop. SIGTERM and SIGINT stop it gracefully, a second one at once;
  * SIGHUP has it read its certificate again. Kill it as you like: the next start goes on.
  */
+import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { createLog } from '../log.ts';
 import { electionWorkflows } from '../node/elections.ts';
@@ -37,6 +38,7 @@ export function addStart(
       const level = options.logLevel ?? settings.log.level;
       const log = createLog({ level, file: settings.log.file, node: settings.name });
       const stop = signalled(options.withParent === true);
+      await keepOutOfCoreDumps();
       const node = await startNode(settings, { workflows: electionWorkflows, log });
       stop.onReload(() => node.reloadIdentity(), log);
       terminal.note(`Node ${node.name} is ready at ${node.url}. Stop it with Ctrl-C.`);
@@ -45,6 +47,14 @@ export function addStart(
       process.stdin.pause();
       ended(EXIT.ok);
     });
+}
+
+/**
+ * Key shares are in the memory of a node that decrypts: a core dump, its own or of a process that it starts, has none of
+ * it (TM-37). Where the system offers no such thing, the service manager must forbid core dumps.
+ */
+async function keepOutOfCoreDumps(): Promise<void> {
+  await writeFile('/proc/self/coredump_filter', '0').catch(() => {});
 }
 
 interface Signals {
