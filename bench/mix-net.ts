@@ -2,7 +2,7 @@
  * What a session of one party costs: microseconds per ciphertext of wall and processor time for each step, beside one
  * P-256 ECDH operation of OpenSSL measured in the same run, so that machines can be compared.
  *
- *     npm run bench:mixnet -- [--n 10000] [--group p256|modp2048] [--workers 1] [--json]
+ *     npm run bench:mixnet -- [--n 10000] [--group p256|modp2048] [--workers 1|1,2] [--json]
  *
  * The real thing: protInfo.xml, key generation, files in a temporary folder, each step an operation of the worker as a
  * node runs it, `workers` threads sharing the arithmetic, and the verifier in a worker of its own that has seen nothing
@@ -13,9 +13,13 @@
  *     prove     the proof of the shuffle; writing list, commitment and proof
  *     decrypt   factors, commitment, reply, checking them, plaintexts
  *     verify    the strict verifier over the whole directory
+ *
+ * With several numbers of workers all are measured in this one process, and what the others gain over the first is
+ * printed: the ratio of wall times, and the serial fraction. The latter is counted in processor time, so that a machine
+ * with other work to do shows it too: what the coordinating thread computes beyond its equal share.
  */
 import { createECDH } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -35,8 +39,15 @@ import type { JointKeyResult } from '../lib/mixnet/worker/key-operations.ts';
 const groupNames = { p256: 'P-256', modp2048: 'modp-2048' } as const;
 const steps = ['shuffle', 'prove', 'decrypt', 'verify'] as const;
 type Step = (typeof steps)[number];
-type Costs = Record<Step, { cpu_us: number; wall_us: number }>;
-type Options = Readonly<{ n: number; group: keyof typeof groupNames; workers: number; json: boolean }>;
+/** `serial`: the part of the processor time that only one thread can spend; null where threads cannot be told apart. */
+type Cost = { cpu_us: number; wall_us: number; serial: number | null };
+type Costs = Record<Step, Cost>;
+type Options = Readonly<{
+  n: number;
+  group: keyof typeof groupNames;
+  workers: readonly number[];
+  json: boolean;
+}>;
 type Results = Readonly<{
   n: number;
   group: string;
@@ -56,11 +67,12 @@ function optionsOf(args: readonly string[]): Options {
       json: { type: 'boolean', default: false },
     },
   });
-  const [n, workers] = [Number(values.n), Number(values.workers)];
+  const n = Number(values.n);
+  const workers = values.workers.split(',').map(Number);
   const group = Object.keys(groupNames).find((name) => name === values.group) as Options['group'] | undefined;
-  if (!Number.isInteger(n) || n < 1 || !Number.isInteger(workers) || workers < 1 || group === undefined) {
+  if (![n, ...workers].every((number) => Number.isInteger(number) && number > 0) || group === undefined) {
     throw new RangeError(
-      'usage: npm run bench:mixnet -- [--n N] [--group p256|modp2048] [--workers K] [--json]',
+      'usage: npm run bench:mixnet -- [--n N] [--group p256|modp2048] [--workers K[,L…]] [--json]',
     );
   }
   return { n, group, workers, json: values.json };
@@ -80,17 +92,45 @@ function ecdh(): number {
   return samples.sort((a, b) => a - b)[4]!;
 }
 
+/** Nanoseconds that each thread of this process has computed; empty where the system does not tell. */
+function threadTimes(): Map<string, number> {
+  const times = new Map<string, number>();
+  try {
+    for (const thread of readdirSync('/proc/self/task')) {
+      const [computed] = readFileSync(`/proc/self/task/${thread}/schedstat`, 'latin1').split(' ');
+      times.set(thread, Number(computed));
+    }
+  } catch {
+    times.clear();
+  }
+  return times;
+}
+
+/** S of the total S + P, if the busiest of `workers` threads computed S + P / workers. */
+function serialPart(before: Map<string, number>, after: Map<string, number>, workers: number): number | null {
+  const spent = [...after].map(([thread, time]) => time - (before.get(thread) ?? 0));
+  const total = spent.reduce((sum, time) => sum + time, 0);
+  if (workers === 1 || total === 0) return null;
+  return Math.max(0, (workers * Math.max(...spent) - total) / (workers - 1) / total);
+}
+
 class Stopwatch {
-  readonly costs = Object.fromEntries(steps.map((step) => [step, { cpu_us: 0, wall_us: 0 }])) as Costs;
+  readonly costs = Object.fromEntries(
+    steps.map((step) => [step, { cpu_us: 0, wall_us: 0, serial: null }]),
+  ) as Costs;
   readonly #n: number;
+  readonly #workers: number;
+  #threads = threadTimes();
   #wall = 0;
   #cpu: NodeJS.CpuUsage = process.cpuUsage();
 
-  constructor(n: number) {
+  constructor(n: number, workers: number) {
     this.#n = n;
+    this.#workers = workers;
   }
 
   start(): void {
+    this.#threads = threadTimes();
     this.#cpu = process.cpuUsage();
     this.#wall = performance.now();
   }
@@ -100,6 +140,7 @@ class Stopwatch {
     const { user, system } = process.cpuUsage(this.#cpu);
     this.costs[step].cpu_us += (user + system) / this.#n;
     this.costs[step].wall_us += ((performance.now() - this.#wall) * 1000) / this.#n;
+    this.costs[step].serial = serialPart(this.#threads, threadTimes(), this.#workers);
     this.start();
   }
 }
@@ -187,16 +228,16 @@ async function runSession(
   if (!ok) throw new Error('the verifier refused the proof');
 }
 
-/** Enough for the engine to have compiled what it will compile. */
+/** Enough for the engine to have compiled what it will compile, if `n` is enough for that to matter. */
 const warmUp = { p256: 1_500, modp2048: 30 } as const;
 
-async function bench({ n, group, workers }: Options): Promise<Results> {
+async function bench({ n, group }: Options, workers: number): Promise<Results> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-mixnet-'));
-  const watch = new Stopwatch(n);
+  const watch = new Stopwatch(n, workers);
   const worker = new MixnetWorker({ kernelThreads: workers });
   const verifier = new MixnetWorker({ kernelThreads: workers });
   try {
-    const small = await beginSession(worker, folder, groupNames[group], warmUp[group]);
+    const small = await beginSession(worker, folder, groupNames[group], Math.min(warmUp[group], 10 * n));
     await runSession(worker, verifier, small, () => {});
     const session = await beginSession(worker, folder, groupNames[group], n);
     const before = ecdh();
@@ -245,9 +286,42 @@ function print({ n, group, workers, steps: costs, ecdh_us, peak_rss_bytes }: Res
   process.stdout.write(`memory: ${(peak_rss_bytes / 2 ** 20).toFixed(0)} MiB at most\n`);
 }
 
+/** How much sooner `other` is done than `base`, for the whole mix and for the verification. */
+type Speedup = Readonly<{ workers: number; over: number; steps: Record<Step | 'mix', number> }>;
+
+function speedup(base: Results, other: Results): Speedup {
+  const wall = ({ steps: costs }: Results, of: readonly Step[]): number =>
+    of.reduce((sum, step) => sum + costs[step].wall_us, 0);
+  const ratio = (...of: Step[]): number => wall(base, of) / wall(other, of);
+  const each = Object.fromEntries(steps.map((step) => [step, ratio(step)])) as Record<Step, number>;
+  const mix = ratio('shuffle', 'prove', 'decrypt');
+  return { workers: other.workers, over: base.workers, steps: { ...each, mix } };
+}
+
+function printSpeedup({ workers, over, steps: ratios }: Speedup, { steps: costs }: Results): void {
+  process.stdout.write(`${workers} threads against ${over}: `);
+  const parts = [...steps, 'mix' as const].map((step) => `${step} ${ratios[step].toFixed(2)}`);
+  process.stdout.write(`${parts.join(', ')} times as fast (wall)\n`);
+  const serial = steps.map((step) => {
+    const part = costs[step].serial;
+    return `${step} ${part === null ? 'unknown' : `${(100 * part).toFixed(0)} %`}`;
+  });
+  process.stdout.write(`serial, of the processor time with ${workers} threads: ${serial.join(', ')}\n`);
+}
+
 if (isMainThread) {
   const options = optionsOf(process.argv.slice(2));
-  const results = await bench(options);
-  if (options.json) process.stdout.write(`${JSON.stringify(results)}\n`);
-  else print(results);
+  const runs: Results[] = [];
+  for (const workers of options.workers) {
+    runs.push(await bench(options, workers));
+    if (!options.json) print(runs.at(-1)!);
+  }
+  const [base, ...others] = runs as [Results, ...Results[]];
+  const speedups = others.map((other) => speedup(base, other));
+  if (!options.json) speedups.forEach((each, i) => void printSpeedup(each, others[i]!));
+  else {
+    const known = (key: string, value: unknown): unknown =>
+      key === 'serial' && value === null ? undefined : value;
+    process.stdout.write(`${JSON.stringify(others.length === 0 ? base : { runs, speedups }, known)}\n`);
+  }
 } else writeCiphertexts(workerData as Ciphertexts);

@@ -29,6 +29,23 @@ describe('npm run bench:mixnet', () => {
     expect(results.peak_rss_bytes).to.be.greaterThan(2 ** 20);
   });
 
+  it('given two numbers of workers, when run, then one process measures both and says what the second gains', async function () {
+    this.timeout(60_000);
+    const { stdout } = await run('--n', '30', '--workers', '1,2', '--json');
+    const { runs, speedups } = JSON.parse(stdout) as {
+      runs: { workers: number; steps: Record<string, { wall_us: number; serial?: number }> }[];
+      speedups: { workers: number; over: number; steps: Record<string, number> }[];
+    };
+    expect(runs.map(({ workers }) => workers)).to.deep.equal([1, 2]);
+    const [one, two] = runs.map(({ steps }) => steps);
+    expect(speedups.map(({ workers, over }) => [workers, over])).to.deep.equal([[2, 1]]);
+    for (const step of ['shuffle', 'prove', 'decrypt', 'verify']) {
+      expect(speedups[0]!.steps[step]).to.be.closeTo(one![step]!.wall_us / two![step]!.wall_us, 1e-9);
+      expect(one![step]).not.to.have.property('serial');
+      expect(two![step]!.serial ?? 0).to.be.within(0, 1);
+    }
+  });
+
   it('given options that make no sense, when run, then it says how it is used', async () => {
     const outcome = await run('--n', 'many').catch((error: { stderr: string }) => error);
     expect(outcome.stderr).to.match(/usage: npm run bench:mixnet/);

@@ -35,6 +35,8 @@ export class P256Engine {
   /** Z_q for the curve's order, by this instance. */
   readonly ring: RingKernel;
   readonly #tables = new Map<number, number>();
+  /** The chunk whose points are at the bottom of the arena, for the next unit of the same job; keeps no lists alive. */
+  #chunk: Readonly<{ job: WeakRef<P256Job>; index: number }> | null = null;
 
   constructor(module: WebAssembly.Module = loadModule('p256')) {
     this.exports = new WebAssembly.Instance(module).exports as unknown as P256Exports;
@@ -48,6 +50,7 @@ export class P256Engine {
       this.#multiScalar(job, unit);
       return;
     }
+    this.#chunk = null;
     const size = unitOf(job);
     const from = unit * size;
     const range = { from, count: Math.min(size, jobSize(job) - from) };
@@ -60,6 +63,9 @@ export class P256Engine {
         break;
       case 'total':
         this.#total(job, range, unit);
+        break;
+      case 'table':
+        this.#table(job, range);
         break;
       case 'fixedBase':
         this.#fixedBase(job, range);
@@ -80,16 +86,6 @@ export class P256Engine {
         this.#ring(job, range, unit);
         break;
     }
-  }
-
-  /** The table of all window multiples of one point (64 octets). */
-  makeTable(base: Uint8Array, width: number, bits: number): Uint8Array {
-    this.arena.reset();
-    const point = this.#points(base);
-    const size = this.exports.tableSize(width, bits);
-    const table = this.arena.take(size);
-    this.exports.makeTable(table, point, width, bits);
-    return this.arena.view(table, size).slice();
   }
 
   /** Points as byte trees, one after the other. */
@@ -170,6 +166,14 @@ export class P256Engine {
     this.#writePoints(job.out, points, { from: unit, count: 1 });
   }
 
+  /** Rows of the table of all window multiples of one point (64 octets). */
+  #table({ base, width, row, out }: Job<'table'>, { from, count }: Range): void {
+    const point = this.#points(base);
+    const table = this.arena.take(count * row);
+    this.exports.makeTable(table, point, width, from, count);
+    out.set(this.arena.view(table, count * row), from * row);
+  }
+
   #fixedBase(job: Job<'fixedBase'>, range: Range): void {
     const tables = this.#tableAddresses(job.terms.map(({ table }) => table));
     const out = job.addend
@@ -209,7 +213,7 @@ export class P256Engine {
     const first = (unit % ranges) * windowsPerRange;
     const last = Math.min(windows, first + windowsPerRange);
     const group = windowsAtATime(count, last - first);
-    const points = this.#points(slice(job.points, POINT_OCTETS, from, count));
+    const points = this.#chunkPoints(job, index, slice(job.points, POINT_OCTETS, from, count));
     const words = this.#words(slice(job.scalars, SCALAR_OCTETS, from, count));
     job.tooLong[index] = this.exports.scalarsTooLong(words, count, job.bits);
     const work = this.arena.take(this.exports.multiScalarWork(count, width, last - first, group));
@@ -217,6 +221,15 @@ export class P256Engine {
     this.exports.multiScalar(out, points, words, count, width, first, last, group, work);
     this.#wipe(words, count * SCALAR_OCTETS);
     this.#writePoints(job.out, out, { from: unit, count: 1 });
+  }
+
+  /** A job's units follow one another in a thread: of the same chunk, points are converted once. */
+  #chunkPoints(job: P256Job, index: number, octets: Uint8Array): number {
+    if (this.#chunk?.job.deref() === job && this.#chunk.index === index) {
+      return this.arena.take((octets.length / POINT_OCTETS) * INNER_POINT);
+    }
+    this.#chunk = { job: new WeakRef(job), index };
+    return this.#points(octets);
   }
 
   #power(job: Job<'power'>, range: Range): void {

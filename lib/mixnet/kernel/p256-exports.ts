@@ -25,7 +25,7 @@ export type P256Exports = RingExports &
     totalPoints(points: number, n: number): void;
 
     tableSize(width: number, bits: number): number;
-    makeTable(table: number, base: number, width: number, bits: number): void;
+    makeTable(table: number, base: number, width: number, first: number, windows: number): void;
     fixedBase(
       out: number,
       table: number,

@@ -24,17 +24,19 @@ export type Operand = Readonly<{ octets: Uint8Array; single: boolean }>;
 /** What `RingKernel` does item by item. */
 export type SharedRingOperation = 'add' | 'subtract' | 'multiply' | 'multiplyAdd';
 
+/** `unit`: elements of a unit (`evenUnit`) where it is not `UNIT`'s. */
 export type P256Job =
   /** Item by item. */
-  | Readonly<{ op: 'sum'; a: Operand; b: Operand; subtract: boolean; out: Uint8Array }>
+  | Readonly<{ op: 'sum'; a: Operand; b: Operand; subtract: boolean; unit: number; out: Uint8Array }>
   | Readonly<{ op: 'negate'; points: Uint8Array; out: Uint8Array }>
   /** The sum of each unit's points. */
   | Readonly<{ op: 'total'; points: Uint8Array; out: Uint8Array }>
+  /** The rows of a fixed base's table, `unit` of them at a time. */
+  | Readonly<{ op: 'table'; base: Uint8Array; width: number; row: number; unit: number; out: Uint8Array }>
   | Readonly<{
       op: 'fixedBase';
       terms: readonly Readonly<{ table: FixedBaseTable; scalars: Uint8Array }>[];
       addend: Uint8Array | null;
-      /** Elements of a unit (`evenUnit`). */
       unit: number;
       out: Uint8Array;
     }>
@@ -51,14 +53,20 @@ export type P256Job =
     }>
   | Readonly<{ op: 'power'; points: Uint8Array; exponents: Operand; out: Uint8Array }>
   /** `firstBad`: for each unit the index in the whole list of the first bad point, or -1. */
-  | Readonly<{ op: 'check'; points: Uint8Array; firstBad: Int32Array }>
+  | Readonly<{ op: 'check'; points: Uint8Array; unit: number; firstBad: Int32Array }>
   | Readonly<{ op: 'decompress'; compressed: Uint8Array; out: Uint8Array; good: Uint8Array }>
   | Readonly<{ op: 'lift'; candidates: Uint8Array; width: number; out: Uint8Array; good: Uint8Array }>
   /** Two operands, or the three of `multiplyAdd`. */
-  | Readonly<{ op: 'ring'; operation: SharedRingOperation; operands: readonly Operand[]; out: Uint8Array }>
+  | Readonly<{
+      op: 'ring';
+      operation: SharedRingOperation;
+      operands: readonly Operand[];
+      unit: number;
+      out: Uint8Array;
+    }>
   /** One partial sum for each unit. */
-  | Readonly<{ op: 'ringInner'; a: Uint8Array; b: Uint8Array; out: Uint8Array }>
-  | Readonly<{ op: 'ringReduce'; wide: Uint8Array; width: number; out: Uint8Array }>;
+  | Readonly<{ op: 'ringInner'; a: Uint8Array; b: Uint8Array; unit: number; out: Uint8Array }>
+  | Readonly<{ op: 'ringReduce'; wide: Uint8Array; width: number; unit: number; out: Uint8Array }>;
 
 /**
  * How a multi-scalar multiplication is cut: terms into chunks, windows of `width` bits into ranges. Unit u is chunk
@@ -73,7 +81,7 @@ export type MultiScalarPlan = Readonly<{
   ranges: number;
 }>;
 
-/** Elements of a unit. A unit takes 1 to 100 ms. */
+/** Elements of a unit, at most. A unit takes 1 to 100 ms. */
 export const UNIT = {
   sum: 2048,
   negate: 8192,
@@ -84,9 +92,10 @@ export const UNIT = {
   decompress: 1024,
   lift: 1024,
   ring: 8192,
-  ringInner: 8192,
-  ringReduce: 8192,
-} as const satisfies Record<Exclude<P256Job['op'], 'multiScalar'>, number>;
+} as const satisfies Record<
+  Exclude<P256Job['op'], 'multiScalar' | 'table' | 'ringInner' | 'ringReduce'>,
+  number
+>;
 
 /** Number of elements a job is about. */
 export function jobSize(job: Exclude<P256Job, { op: 'multiScalar' }>): number {
@@ -103,6 +112,8 @@ export function jobSize(job: Exclude<P256Job, { op: 'multiScalar' }>): number {
       return job.out.length / SCALAR_OCTETS;
     case 'ringInner':
       return job.a.length / SCALAR_OCTETS;
+    case 'table':
+      return job.out.length / job.row;
     case 'check':
     case 'total':
       return job.points.length / POINT_OCTETS;
@@ -111,7 +122,7 @@ export function jobSize(job: Exclude<P256Job, { op: 'multiScalar' }>): number {
 
 /** Elements of a unit of this job. */
 export function unitOf(job: Exclude<P256Job, { op: 'multiScalar' }>): number {
-  return job.op === 'fixedBase' ? job.unit : UNIT[job.op];
+  return 'unit' in job ? job.unit : UNIT[job.op];
 }
 
 /** Fewer elements are not worth another thread's attention. */

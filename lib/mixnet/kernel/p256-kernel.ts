@@ -10,7 +10,7 @@
 import type { Executor } from './executor.ts';
 import { InlineExecutor } from './executor.ts';
 import { fixedBaseWidth } from './fixed-base-width.ts';
-import { planMultiScalar } from './multi-scalar-plan.ts';
+import { planMultiScalar, windowCount } from './multi-scalar-plan.ts';
 import {
   CANDIDATE_OCTETS,
   COMPRESSED_OCTETS,
@@ -30,6 +30,8 @@ const SCALAR_BITS = 256;
 const TABLES = 6;
 /** How many lists of a session are raised from one base, on average: the generator five, h_0 two, a key one. */
 const USES = 3;
+/** Octets of a table that takes a few milliseconds to make. */
+const WORTH_SHARING = 2 ** 20;
 let nextTable = 1;
 
 export type FixedBaseTerm = Readonly<{ base: Uint8Array; scalars: Uint8Array }>;
@@ -103,7 +105,7 @@ export class P256Kernel {
       op: 'fixedBase',
       terms: shared,
       addend: addend === null ? null : this.executor.share(addend),
-      unit: evenUnit(count, UNIT.fixedBase, this.executor.threads),
+      unit: this.#unit(count, UNIT.fixedBase),
       out,
     });
     terms.forEach(({ scalars }, i) => {
@@ -160,8 +162,9 @@ export class P256Kernel {
   /** The index of the first entry that is neither infinity nor a canonical point on the curve; -1 if all are. */
   firstInvalid(points: Uint8Array): number {
     const count = countOf(points, POINT_OCTETS, 'points');
-    const firstBad = this.executor.allocateIntegers(Math.ceil(count / UNIT.check));
-    this.executor.run({ op: 'check', points: this.executor.share(points), firstBad });
+    const unit = this.#unit(count, UNIT.check);
+    const firstBad = this.executor.allocateIntegers(Math.ceil(count / unit));
+    this.executor.run({ op: 'check', points: this.executor.share(points), unit, firstBad });
     return firstBad.find((index) => index >= 0) ?? -1;
   }
 
@@ -210,12 +213,26 @@ export class P256Kernel {
     const count = commonCount(a, b);
     const out = this.executor.allocate(count * POINT_OCTETS);
     const operands = { a: this.#operand(a, count), b: this.#operand(b, count) };
-    this.executor.run({ op: 'sum', ...operands, subtract, out });
+    this.executor.run({ op: 'sum', ...operands, subtract, unit: this.#unit(count, UNIT.sum), out });
     return out;
   }
 
   #operand(octets: Uint8Array, count: number): Operand {
     return { octets: this.executor.share(octets), single: octets.length === POINT_OCTETS && count !== 1 };
+  }
+
+  #unit(count: number, largest: number): number {
+    return evenUnit(count, largest, this.executor.threads);
+  }
+
+  /** By all threads, if it is large enough. */
+  #makeTable(base: Uint8Array, width: number): Uint8Array {
+    const windows = windowCount(width, SCALAR_BITS);
+    const row = this.executor.engines.p256.exports.tableSize(width, SCALAR_BITS) / windows;
+    const out = this.executor.allocate(windows * row);
+    const unit = out.length < WORTH_SHARING ? windows : Math.ceil(windows / this.executor.threads);
+    this.executor.run({ op: 'table', base: this.executor.share(base), width, row, unit, out });
+    return out;
   }
 
   /** A table at least as wide as `count` scalars are worth. */
@@ -225,8 +242,7 @@ export class P256Kernel {
     const width = fixedBaseWidth(USES * count, SCALAR_BITS);
     let table = this.#tables.get(key);
     if (table === undefined || table.width < width) {
-      const octets = this.executor.engines.p256.makeTable(base, width, SCALAR_BITS);
-      table = { id: nextTable++, width, bits: SCALAR_BITS, octets: this.executor.share(octets) };
+      table = { id: nextTable++, width, bits: SCALAR_BITS, octets: this.#makeTable(base, width) };
     }
     this.#tables.delete(key);
     this.#tables.set(key, table);

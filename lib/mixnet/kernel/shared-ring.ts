@@ -3,7 +3,14 @@
  * in order, are done by the calling thread. The same results as `RingKernel`, whose operations these are.
  */
 import type { Executor } from './executor.ts';
-import { type Operand, SCALAR_LIMBS, SCALAR_OCTETS, type SharedRingOperation, UNIT } from './p256-job.ts';
+import {
+  evenUnit,
+  type Operand,
+  SCALAR_LIMBS,
+  SCALAR_OCTETS,
+  type SharedRingOperation,
+  UNIT,
+} from './p256-job.ts';
 import { RingKernel } from './ring-kernel.ts';
 
 export class SharedRing extends RingKernel {
@@ -34,9 +41,10 @@ export class SharedRing extends RingKernel {
   override innerProduct(a: Uint8Array, b: Uint8Array): Uint8Array {
     const count = a.length / SCALAR_OCTETS;
     if (a.length !== b.length || !this.#worthSharing(count)) return super.innerProduct(a, b);
-    const out = this.#executor.allocate(Math.ceil(count / UNIT.ring) * SCALAR_OCTETS);
+    const unit = this.#unit(count);
+    const out = this.#executor.allocate(Math.ceil(count / unit) * SCALAR_OCTETS);
     const [x, y] = [this.#executor.share(a), this.#executor.share(b)];
-    this.#executor.run({ op: 'ringInner', a: x, b: y, out });
+    this.#executor.run({ op: 'ringInner', a: x, b: y, unit, out });
     wipeCopies([a, b], [x, y]);
     return this.sum(out);
   }
@@ -46,7 +54,7 @@ export class SharedRing extends RingKernel {
     if (!this.#worthSharing(count)) return super.reduce(wide, width);
     const out = this.#executor.allocate(count * SCALAR_OCTETS);
     const shared = this.#executor.share(wide);
-    this.#executor.run({ op: 'ringReduce', wide: shared, width, out });
+    this.#executor.run({ op: 'ringReduce', wide: shared, width, unit: this.#unit(count), out });
     wipeCopies([wide], [shared]);
     return out;
   }
@@ -59,9 +67,13 @@ export class SharedRing extends RingKernel {
     const out = this.#executor.allocate(length);
     const shared = lists.map((list) => this.#executor.share(list));
     const operands = shared.map((octets): Operand => ({ octets, single: octets.length === SCALAR_OCTETS }));
-    this.#executor.run({ op: 'ring', operation, operands, out });
+    this.#executor.run({ op: 'ring', operation, operands, unit: this.#unit(length / SCALAR_OCTETS), out });
     wipeCopies(lists, shared);
     return out;
+  }
+
+  #unit(count: number): number {
+    return evenUnit(count, UNIT.ring, this.#executor.threads);
   }
 
   #worthSharing(count: number): boolean {

@@ -12,18 +12,22 @@ export function tableSize(width: i32, bits: i32): usize {
   return <usize>windowCount(width, bits) * (<usize>1 << (width - 1)) * POINT;
 }
 
-/** Fills the table: rows' first entries by doubling, then each row doubles in length, all rows in one batch. */
-export function makeTable(table: usize, base: usize, width: i32, bits: i32): void {
-  const windows = windowCount(width, bits), row: usize = (<usize>1 << (width - 1)) * POINT;
+/**
+ * Fills rows `first` to `first + windows - 1` of a table, so that threads can share it: the rows' first entries by
+ * doubling, then each row doubles in length, all rows in one batch.
+ */
+export function makeTable(table: usize, base: usize, width: i32, first: i32, windows: i32): void {
+  const row: usize = (<usize>1 << (width - 1)) * POINT;
   fromAffine(J, base);
+  for (let i = 0; i < width * first; i++) double(J, J);
   for (let j: usize = 0; j < <usize>windows; j++) {
     toAffine(table + j * row, J);
     for (let i = 0; i < width; i++) double(J, J);
   }
   for (let m: usize = 1; m < <usize>1 << (width - 1); m <<= 1) {
     for (let j: usize = 0; j < <usize>windows; j++) {
-      const first = table + j * row;
-      for (let i: usize = 0; i < m; i++) push(first + i * POINT, first + (m - 1) * POINT, first + (m + i) * POINT);
+      const start = table + j * row;
+      for (let i: usize = 0; i < m; i++) push(start + i * POINT, start + (m - 1) * POINT, start + (m + i) * POINT);
     }
     flush();
   }
