@@ -4,11 +4,16 @@
  * on to start a node, and no certificate fills the screen.
  */
 import { type Command, Option } from 'commander';
+import type { Knex } from 'knex';
 import { resetTally } from '../../tasks/tally/request.ts';
+import type { Engine } from '../engine/engine.ts';
+import { hasEnded, type Task } from '../engine/model.ts';
+import type { Why } from '../engine/why.ts';
 import { ConclaveError } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { openNodeDatabase } from '../node/node-database.ts';
 import { askedBy } from '../operator/approvals.ts';
+import { whyView } from '../operator/shown.ts';
 import { listWorkers, queueActivity } from '../store/activity.ts';
 import { listPeers } from '../store/peers.ts';
 import {
@@ -42,6 +47,7 @@ interface Flags extends GlobalOptions {
   filters?: string[];
   limit: number;
   withParents?: boolean;
+  why?: boolean;
 }
 
 type Handler = (flags: Flags, terminal: Terminal) => Promise<void>;
@@ -76,6 +82,7 @@ export function addOriginalFlags(program: Command, whole: (text: string) => numb
   );
   add('--tree <id>', 'show a task with everything below it; an id may be shortened');
   add('--with-parents', 'with --tree: and everything above it');
+  add('--why', 'with --tree: and below each task that waits, what it waits for');
   add('--show-task <id>', 'show all of a task');
   add('--show-message <id>', 'show all of a message');
   add('--show-external <id>', 'show what is to be decided');
@@ -90,9 +97,12 @@ export function addOriginalFlags(program: Command, whole: (text: string) => numb
 
 /** Whether one of the flags was given: then nothing else may be. */
 export function givenFlags(flags: object): string[] {
-  return [...COMMANDS.map(([name]) => name), 'filters' as const, 'withParents' as const].filter(
-    (name) => (flags as Flags)[name] !== undefined,
-  );
+  return [
+    ...COMMANDS.map(([name]) => name),
+    'filters' as const,
+    'withParents' as const,
+    'why' as const,
+  ].filter((name) => (flags as Flags)[name] !== undefined);
 }
 
 /** False when none of the commands was asked for. */
@@ -108,6 +118,7 @@ export async function runOriginalFlags(flags: Flags, terminal: Terminal): Promis
     throw new UsageError('--filters goes with --tasks or --messages');
   }
   if (flags.withParents && first?.[0] !== 'tree') throw new UsageError('--with-parents goes with --tree');
+  if (flags.why && first?.[0] !== 'tree') throw new UsageError('--why goes with --tree');
   if (flags.limit < 1) throw new UsageError('--limit must be at least 1');
   if (first === undefined) return false;
   await first[1](flags, terminal);
@@ -199,14 +210,48 @@ async function showMessages(flags: Flags, terminal: Terminal): Promise<void> {
 }
 
 async function showTree(flags: Flags, terminal: Terminal): Promise<void> {
-  await withDatabase(flags, terminal, async ({ knex }) => {
-    const asked = await findTask(knex, flags.tree!);
-    const [top = asked] = flags.withParents ? await ancestors(knex, asked.id) : [];
-    const [tasks, peers] = await Promise.all([subtree(knex, top.id), listPeers(knex)]);
-    if (flags.json) return terminal.out(JSON.stringify(tasks.map(taskRecord), null, 4));
-    for (const line of treeLines(tasks, asked.id, peers))
-      terminal.out(harmless(line.replace(/\s*\n\s*/g, ' ')));
-  });
+  if (flags.why !== true)
+    return await withDatabase(flags, terminal, ({ knex }) => printTree(knex, flags, terminal));
+  await withEngine(flags, terminal, ({ engine, opened }) =>
+    printTree(opened.database.knex, flags, terminal, (tasks) => whysOf(engine, tasks)),
+  );
+}
+
+async function printTree(
+  knex: Knex,
+  flags: Flags,
+  terminal: Terminal,
+  explain?: (tasks: readonly Task[]) => Promise<Map<string, Why>>,
+): Promise<void> {
+  const asked = await findTask(knex, flags.tree!);
+  const [top = asked] = flags.withParents ? await ancestors(knex, asked.id) : [];
+  const [tasks, peers] = await Promise.all([subtree(knex, top.id), listPeers(knex)]);
+  const whys = await explain?.(tasks);
+  if (flags.json) {
+    const records = tasks.map((task) => {
+      const why = whys?.get(task.id);
+      return whys === undefined ? taskRecord(task) : { ...taskRecord(task), why: why ? whyView(why) : null };
+    });
+    return terminal.out(JSON.stringify(records, null, 4));
+  }
+  for (const line of treeLines(tasks, asked.id, peers, whys))
+    terminal.out(harmless(line.replace(/\s*\n\s*/g, ' ')));
+}
+
+/** More would take longer than an operator watches. */
+const MAX_EXPLAINED = 500;
+
+/** Why each unfinished task waits; of a tree that has failed, by which task it did. */
+async function whysOf(engine: Engine, tasks: readonly Task[]): Promise<Map<string, Why>> {
+  const whys = new Map<string, Why>();
+  const [top] = tasks;
+  if (top?.status === 'error') {
+    const why = await engine.why(top.id);
+    whys.set(why.taskId, { ...why, sentence: (await engine.why(why.taskId)).sentence });
+  }
+  for (const task of tasks.filter((one) => !hasEnded(one)).slice(0, MAX_EXPLAINED))
+    whys.set(task.id, await engine.why(task.id));
+  return whys;
 }
 
 async function showTask(flags: Flags, terminal: Terminal): Promise<void> {

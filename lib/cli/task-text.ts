@@ -2,6 +2,7 @@
 
 import type { Task } from '../engine/model.ts';
 import { hasEnded, isSent } from '../engine/model.ts';
+import type { Why } from '../engine/why.ts';
 import type { Json } from '../json.ts';
 import type { Peer } from '../protocol/peers.ts';
 import type { MessageRow } from '../store/task-queries.ts';
@@ -22,15 +23,24 @@ export function taskLine({ action, queue, type, id, status }: Task, marks: reado
  *
  * @param tasks parents before children, siblings in their order; the first is at the top
  * @param asked id of the task that was asked for; marked `root`
+ * @param whys what tasks wait for, by their ids: a line of its own below each of them (D18)
  */
-export function treeLines(tasks: readonly Task[], asked: string, peers: readonly Peer[]): string[] {
+export function treeLines(
+  tasks: readonly Task[],
+  asked: string,
+  peers: readonly Peer[],
+  whys: ReadonlyMap<string, Why> = new Map(),
+): string[] {
   const depths = new Map<string, number>();
-  return tasks.map((task) => {
+  return tasks.flatMap((task) => {
     const above = task.parentId === null ? undefined : depths.get(task.parentId);
     const depth = above === undefined ? 0 : above + 1;
     depths.set(task.id, depth);
     const indent = depth === 0 ? ' * ' : ` ${'|  '.repeat(depth - 1)}|- `;
-    return `${indent}${taskLine(task, task.id === asked ? ['root'] : [])}${remark(task, peers)}`;
+    const line = `${indent}${taskLine(task, task.id === asked ? ['root'] : [])}${remark(task, peers)}`;
+    const why = whys.get(task.id);
+    // Of a container the tasks below it say why.
+    return why?.taskId === task.id ? [line, ` ${'|  '.repeat(depth)}  why: ${why.sentence}`] : [line];
   });
 }
 

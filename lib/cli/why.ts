@@ -1,5 +1,6 @@
 /** `conclave why ID`: what a task waits for, since when, what was tried, and what comes next (D18). */
 import type { Command } from 'commander';
+import { whyView } from '../operator/shown.ts';
 import { findTask } from '../store/task-queries.ts';
 import { type GlobalOptions, withEngine } from './node-access.ts';
 import { shortId, taskLine } from './task-text.ts';
@@ -15,7 +16,7 @@ export function addWhy(program: Command, terminal: Terminal): void {
       await withEngine(options, terminal, async ({ engine, opened }) => {
         const task = await findTask(opened.database.knex, id);
         const why = await engine.why(task.id);
-        if (options.json) return terminal.out(JSON.stringify(why, null, 4));
+        if (options.json) return terminal.out(JSON.stringify(whyView(why), null, 4));
         terminal.out(harmless(`* ${taskLine(task)}`));
         terminal.out(harmless(why.sentence));
         if (why.waitingFor === 'approval') {

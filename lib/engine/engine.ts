@@ -264,7 +264,7 @@ export class Engine {
 
   /**
    * Why a task waits: who or what is awaited, since when, what was tried, what comes next (D18).
-   * @throws ConclaveError `task_not_found`
+   * @throws ConclaveError `task_not_found`, `database_unavailable`
    */
   async why(taskId: string): Promise<Why> {
     const { queues = {} } = this.#options;
@@ -272,7 +272,10 @@ export class Engine {
       queue === INTERNAL_QUEUE || this.registry.hasQueue(queue)
         ? (queues[queue] ?? DEFAULT_QUEUE).maxThreads
         : null;
-    const [first, ...below] = await this.store.whyFacts(taskId, this.#clock.now(), slotsOf);
+    const loaded = this.store.whyFacts(taskId, this.#clock.now(), slotsOf);
+    const [first, ...below] = await loaded.catch((cause: unknown) => {
+      throw this.store.isPassing(cause) ? new ConclaveError('database_unavailable', {}, { cause }) : cause;
+    });
     if (first === undefined) throw new ConclaveError('task_not_found', { taskId });
     const repeats = (task: Task): boolean => this.registry.facts(task)?.idempotent === true;
     return why([first, ...below], { node: this.#options.node, repeats });

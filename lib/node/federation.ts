@@ -52,7 +52,14 @@ export function createPorts(parts: PortParts): Ports {
     const maxBodyBytes = settings.limits.body_bytes;
     app.use(
       '/public_api',
-      publicApi({ elections, requirePeer, maxBodyBytes, log, poll: () => engine.poll() }),
+      publicApi({
+        elections,
+        requirePeer,
+        maxBodyBytes,
+        log,
+        poll: () => engine.poll(),
+        why: (id) => engine.why(id),
+      }),
     );
     if (settings.public_url !== undefined) app.use('/public_data', publicFiles(settings.public_folder));
   };

@@ -7,6 +7,8 @@
  *     POST /receive_election, /receive_tally         any peer             202, empty; sinks for tests
  *     POST /download_private_share                   operator             200 base64 of a tar.gz
  *     POST /check_, /delete_, /restore_private_share operator             200 "True" or "False"
+ *     GET  /tasks/ID/why                             operator             200 what the task waits for (D18):
+ *                                                                        {task_id, waiting_for, since, tried, next, sentence}
  *
  * The node's own certificate counts as client and operator (`SELF_ROLES`): who holds its key holds the node. An authority
  * without one of these roles may exchange tasks, and start nothing here. Requests are refused at the door with all that
@@ -14,8 +16,10 @@
  */
 import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { z } from 'zod';
+import type { Why } from '../engine/why.ts';
 import { ConclaveError } from '../errors.ts';
 import { JsonRefused, parseJson } from '../json.ts';
+import { whyView } from '../operator/shown.ts';
 import { readBody } from '../protocol/body.ts';
 import type { Log } from '../protocol/log.ts';
 import { peerOf, type RequirePeer } from '../protocol/trust.ts';
@@ -39,14 +43,24 @@ export interface PublicApiOptions {
   readonly log: Log;
   /** Has the engine look for work (EO-3). */
   readonly poll: () => Promise<void>;
+  /** What a task waits for (D18). @throws ConclaveError `task_not_found`, `database_unavailable` */
+  readonly why: (taskId: string) => Promise<Why>;
 }
 
 const BODY_MILLISECONDS = 30_000;
+const MAX_ID = 128;
 const electionIdText = z.union([z.string().min(1).max(128), z.int().positive().transform(String)]);
 const shareRequest = z.object({ election_id: electionIdText });
 const keyRequest = z.object({ election_id: electionIdText, private_key: z.base64().min(1) });
 
-export function publicApi({ elections, requirePeer, maxBodyBytes, log, poll }: PublicApiOptions): Router {
+export function publicApi({
+  elections,
+  requirePeer,
+  maxBodyBytes,
+  log,
+  poll,
+  why,
+}: PublicApiOptions): Router {
   const router = express.Router({ caseSensitive: true, strict: true });
   const manager = requirePeer('client', 'operator');
   const operator = requirePeer('operator');
@@ -85,6 +99,10 @@ export function publicApi({ elections, requirePeer, maxBodyBytes, log, poll }: P
   route('get', '/dequeue', manager, async (_request, response) => {
     await poll();
     response.status(202).json({ status: 'ok' });
+  });
+  route('get', '/tasks/:id/why', operator, async (request, response) => {
+    const found = await why(String(request.params.id).slice(0, MAX_ID));
+    response.set('Cache-Control', 'no-store').json(whyView(found));
   });
   for (const sink of ['/receive_election', '/receive_tally']) {
     route('post', sink, requirePeer(), async (request, response) => {

@@ -1,11 +1,12 @@
 /** Pieces of which the views are made: hashes in words, failures, tasks as lists show them. Pure. */
 import type { Task } from '../engine/model.ts';
 import { hasEnded } from '../engine/model.ts';
+import type { Why } from '../engine/why.ts';
 import type { Failure } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { fingerprintWords } from '../protocol/fingerprint-words.ts';
 import type { ListedTask } from '../store/task-pages.ts';
-import type { FailureView, HashView, TaskSummary, TaskView } from './views.ts';
+import type { FailureView, HashView, TaskSummary, TaskView, WhyView } from './views.ts';
 
 /** @param hex SHA-256, lower-case hex */
 export function hashView(hex: string): HashView {
@@ -20,6 +21,18 @@ export function failureView(failure: Failure | null | undefined): FailureView | 
 
 export function dateText(date: Date | null): string | null {
   return date === null ? null : date.toISOString();
+}
+
+/** The answer of `why` (D18), as it crosses a border. */
+export function whyView({ taskId, waitingFor, since, tried, next, sentence }: Why): WhyView {
+  return {
+    task_id: taskId,
+    waiting_for: waitingFor,
+    since: since.toISOString(),
+    tried: { attempts: tried.attempts, last_error: tried.lastError },
+    next: dateText(next),
+    sentence,
+  };
 }
 
 /** The name of a peer that is known; its id where it was removed. */

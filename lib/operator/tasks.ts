@@ -19,7 +19,7 @@ import {
 import { readTask } from '../store/tasks.ts';
 import { askedBy } from './approvals.ts';
 import type { OperatorServices } from './services.ts';
-import { ALLOWED, dateText, refused, taskSummary } from './shown.ts';
+import { ALLOWED, dateText, refused, taskSummary, whyView } from './shown.ts';
 import type { Page, Permission, TaskSummary, TaskView, TimingView } from './views.ts';
 
 export interface TaskQuery extends TaskFilter {
@@ -99,14 +99,7 @@ export async function task(services: OperatorServices, id: string): Promise<Task
     expiration_date: dateText(found.expirationDate),
     attempt: found.attempt,
     quorum: found.quorum,
-    why_waiting: {
-      task_id: why.taskId,
-      waiting_for: why.waitingFor,
-      since: why.since.toISOString(),
-      tried: { attempts: why.tried.attempts, last_error: why.tried.lastError },
-      next: dateText(why.next),
-      sentence: why.sentence,
-    },
+    why_waiting: whyView(why),
     ancestors: above.map(({ id: above_id, action, label, type }) => ({ id: above_id, action, label, type })),
     actions: {
       retry: mayRetry(found),

@@ -85,6 +85,45 @@ describe("the original's commands (FQ-C1…C14)", function () {
     );
   });
 
+  it('--tree --why: given a tree that waits, when it is shown, then each task that waits itself says for what; and --json carries it', async () => {
+    const { out, code } = await conclave('--tree', root, '--why');
+    expect(code).to.equal(0);
+    const lines = out.trimEnd().split('\n');
+    expect(lines).to.have.length(6);
+    expect(lines[3]).to.match(
+      /^ \| {2}\| {4}why: waits for a decision of the operators of Auth1: approve_election, since \d{4}-/,
+    );
+    expect(lines[5]).to.match(
+      /^ \| {4}why: its turn has not come: frestq\.virtual_empty_task \([0-9a-f]{8}\) before it/,
+    );
+    const records = JSON.parse((await conclave('--tree', root, '--why', '--json')).out);
+    expect(records.map(({ why }: { why: { task_id: string } }) => why.task_id)).to.deep.equal([
+      decision,
+      decision,
+      decision,
+      records[3].id,
+    ]);
+    expect(records[0].why).to.include({ waiting_for: 'approval', next: null });
+    const { out: alone } = await conclave('why', root, '--json');
+    expect(JSON.parse(alone)).to.deep.equal(records[0].why);
+  });
+
+  it('--tree --why: given a tree that has failed, when it is shown, then the task by which it did says so', async () => {
+    const id = await node.engine.create(
+      sequential([simple({ queue: 'say_queue', action: 'fails' }), external({ label: 'never' })]),
+    );
+    await node.engine.ended(id);
+    const lines = (await conclave('--tree', id, '--why')).out.trimEnd().split('\n');
+    expect(lines[2]).to.match(/^ \| {4}why: ended with an error at .*no luck/);
+    expect(lines).to.have.length(4);
+  });
+
+  it('--why: given without a tree, then it is refused', async () => {
+    const { code, notes } = await conclave('--tasks', '--why');
+    expect(code).to.equal(2);
+    expect(notes).to.contain('--why goes with --tree');
+  });
+
   it('--tree: given an error with control characters, when it is shown, then it stays on its line and harmless', async () => {
     const id = await node.engine.create(simple({ queue: 'say_queue', action: 'fails' }));
     await node.engine.ended(id);

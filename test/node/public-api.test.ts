@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { external, sequential } from '../../lib/engine/tree.ts';
 import { ConclaveError } from '../../lib/errors.ts';
 import type { NodeCertificate } from '../../lib/node/certificates.ts';
 import { electionWorkflows } from '../../lib/node/elections.ts';
@@ -130,6 +131,29 @@ describe('the public API (EO-1…EO-10)', function () {
     const missing = await post(operator, '/download_private_share', '{"election_id": "404"}');
     expect(missing.status).to.equal(400);
     expect(missing.body).to.contain('missing file');
+  });
+
+  it('given a task that waits, when an operator asks why, then the answer says it; a client is refused; an unknown one is 404 (D18)', async () => {
+    const id = await node.engine.create(sequential([external({ label: 'decide' })]));
+    const path = `/public_api/tasks/${id}/why`;
+    const answer = await call(folder, operator, 'GET', path);
+    expect(answer.status).to.equal(200);
+    const [decision] = await node.engine.store.childrenOf(id);
+    const said = JSON.parse(answer.body);
+    expect(said).to.include({ task_id: decision!.id, waiting_for: 'approval', next: null });
+    expect(said.sentence).to.contain('waits for a decision of the operators of A: decide');
+    expect(Object.keys(said)).to.have.members([
+      'task_id',
+      'waiting_for',
+      'since',
+      'tried',
+      'next',
+      'sentence',
+    ]);
+    const refused = await call(folder, manager, 'GET', path);
+    expect([refused.status, code(refused)]).to.deep.equal([403, 'wrong_role']);
+    const unknown = await call(folder, operator, 'GET', '/public_api/tasks/none/why');
+    expect([unknown.status, code(unknown)]).to.deep.equal([404, 'task_not_found']);
   });
 
   it('given a client, when it asks for the key share, then it is refused: that is for operators', async () => {
