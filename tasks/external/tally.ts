@@ -21,6 +21,7 @@ import { MixSession } from '../../lib/mixnet/session/session.ts';
 import { hashFile } from '../election/hash.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { listFile } from '../tally/attempt.ts';
+import { demandNoForgottenList, recordDecryption } from '../tally/decrypted-lists.ts';
 import type { SessionParticipation } from '../tally/participation.ts';
 import { findTally, lockTally, saveSessionState, setTallyStatus, tallySession } from '../tally/records.ts';
 import { type ExternalPlace, externalPlace, files, runPrograms, secretOf, withSecret } from './programs.ts';
@@ -64,8 +65,12 @@ export async function mixExternally(
 }
 
 /** Committed before any program runs. @throws TaskError when this session was begun before in the same tally */
-async function begin({ db }: ElectionServices, { tally, session }: SessionParticipation): Promise<void> {
-  await db.transaction(async (transaction) => {
+async function begin(
+  services: ElectionServices,
+  { election, tally, session }: SessionParticipation,
+): Promise<void> {
+  await demandNoForgottenList(services, election, tally.request, tally.listsHash!);
+  await services.db.transaction(async (transaction) => {
     const { status } = await lockTally(transaction, tally);
     const { state } = await tallySession(transaction, tally, session.question);
     if (state.decrypting)
@@ -74,6 +79,7 @@ async function begin({ db }: ElectionServices, { tally, session }: SessionPartic
       throw new TaskError(`the tally ${tally.tallyId} is over (${status})`, undefined, 'disagreement');
     if (status === 'approved') await setTallyStatus(transaction, tally, 'mixing');
     await saveSessionState(transaction, tally, session.question, { ...state, decrypting: true });
+    await recordDecryption(services, election, tally.listsHash!);
   });
 }
 

@@ -15,6 +15,7 @@ import { Refusal } from '../../lib/mixnet/refusal.ts';
 import { openJson, openShareOf, randomnessContext, sealJson } from '../election/party-secret.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { type AttemptDirectory, adopt, attempt, changeState, demandList, listFile } from './attempt.ts';
+import { demandNoForgottenList, recordDecryption } from './decrypted-lists.ts';
 import { reportTo, sessionInput, shareFiles, takeFiles } from './mixing.ts';
 import { demandSameLife, type Nonce, newNonce, recordAnswer } from './one-answer.ts';
 import { invalidProof, mixingParticipation, type SessionParticipation } from './participation.ts';
@@ -52,9 +53,10 @@ export async function decryptionFactors(
   ctx: HandlerContext,
 ): Promise<Json> {
   const part = await mixingParticipation(services, task, task.input);
-  const { election, session, own } = part;
+  const { election, session, tally, own } = part;
   const { from } = task.input;
   demandMixed(part, own.state, from);
+  await demandNoForgottenList(services, election, tally.request, tally.listsHash!);
   const share = openShareOf(services, session);
   const file = fileNames.factors(election.position);
   await attempt(part, [listFile(from)], async (made) => {
@@ -70,6 +72,7 @@ export async function decryptionFactors(
         throw new TaskError('the list was exchanged meanwhile', undefined, 'disagreement');
       return { ...state, decrypting: true };
     });
+    await recordDecryption(services, election, tally.listsHash!);
     await adopt(part, made.directory, [file]);
   });
   return { files: await shareFiles(services, part, [file]) } as unknown as Json;

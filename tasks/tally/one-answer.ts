@@ -12,10 +12,11 @@
  * Nothing here may ever be removed while its database, or a copy of it, exists.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Knex } from 'knex';
 import { TaskError } from '../../lib/engine/definitions.ts';
+import { createDurably } from '../election/durable-file.ts';
 import type { ElectionServices } from '../election/services.ts';
 
 /** The code of the error with which an authority asks to commit anew. */
@@ -57,40 +58,11 @@ export async function demandSameLife(services: ElectionServices, { life }: Nonce
  * @throws TaskError `commitment_lost` when another answer was given before
  */
 export async function recordAnswer(services: ElectionServices, { id }: Nonce, reply: string): Promise<void> {
-  const folder = join(services.privateFolder, 'answered');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const [path, written] = [join(folder, id), join(folder, `${id}.${randomUUID()}`)];
+  const path = join(services.privateFolder, 'answered', id);
   const digest = createHash('sha256').update(reply).digest('hex');
-  try {
-    await writeDurably(written, digest);
-    await link(written, path);
-    await syncFolder(folder);
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
-    if ((await readFile(path, 'utf8')) !== digest)
-      throw lost(services, 'it has answered another challenge with it; was its database restored?');
-  } finally {
-    await rm(written, { force: true });
-  }
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  if (await createDurably(path, digest)) return;
+  if ((await readFile(path, 'utf8')) !== digest)
+    throw lost(services, 'it has answered another challenge with it; was its database restored?');
 }
 
 function lost({ node }: ElectionServices, reason: string): TaskError {

@@ -134,6 +134,16 @@ export async function tallied(db: Knex, election: string): Promise<TallyRecord[]
   return rows;
 }
 
+/** The lists of the tallies that count as made, or were reset since. */
+export async function decryptedLists(db: Knex, election: string): Promise<string[]> {
+  const { rows } = await db.raw(
+    `select distinct lists_hash as "listsHash" from tallies
+     where election = ? and lists_hash is not null and (status in ('published', 'reset') or ${DECRYPTED})`,
+    [election],
+  );
+  return rows.map(({ listsHash }: { listsHash: string }) => listsHash);
+}
+
 /** Allows one more tally (EO-52 `--reset-tally`). Answers how many tallies were reset. */
 export async function resetTallied(db: Knex, election: string): Promise<number> {
   const { rowCount } = await db.raw(

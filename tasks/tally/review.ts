@@ -23,6 +23,7 @@ import { demandAuthorities, demandDirector, demandElection } from '../election/t
 import { type SortedVotes, sortVotes, type VerifyBallots } from '../election/votes.ts';
 import { demandMixnet, sessionProtocolInfo } from '../external/programs.ts';
 import { inFolder } from './attempt.ts';
+import { demandNoForgottenList, mayTallyAgain } from './decrypted-lists.ts';
 import { foldersIn, reviewsFolder, type TallyFolders, tallyFolders } from './folders.ts';
 import { findTally, giveUpUnfinished, insertTally, lockTally, setTallyStatus, tallied } from './records.ts';
 
@@ -154,10 +155,12 @@ async function recordReview(
  */
 export async function demandTallyable(
   services: ElectionServices,
-  { key, status, request }: ElectionRecord,
-  { election_id: electionId, force }: TallyRequest,
+  election: ElectionRecord,
+  tallyRequest: TallyRequest,
   listsHash?: string,
 ): Promise<void> {
+  const { key, status, request } = election;
+  const { election_id: electionId } = tallyRequest;
   if (status !== 'created') throw new ConclaveError('election_not_ready', { electionId });
   demandMixnet(services, request);
   const missing = (await sessionsOf(services.db, key)).find(({ sealedShare }) => sealedShare === null);
@@ -165,13 +168,13 @@ export async function demandTallyable(
     throw new ConclaveError('share_missing', {
       detail: `the key share of session ${missing.sessionId} is not on ${services.node.name}; restore it first`,
     });
-  const { multipleTallies, autoAccept } = services.settings;
-  if (multipleTallies || (force && !autoAccept)) return;
+  if (mayTallyAgain(services, tallyRequest)) return;
   const before = await tallied(services.db, key);
   const again = before.some(
     (tally) => tally.status === 'published' || (listsHash !== undefined && tally.listsHash !== listsHash),
   );
   if (again) throw new ConclaveError('already_tallied', { electionId });
+  if (listsHash !== undefined) await demandNoForgottenList(services, election, tallyRequest, listsHash);
 }
 
 /** EO-32. */

@@ -92,4 +92,43 @@ describe('a database that forgot what its authority answered (D42)', function ()
     expect((await test.callbackOf(1, 'POST /tally')).body.data).not.to.have.property('left_out');
     expect((await asked('auth2', 'decryption_commitment')).length - before).to.equal(2);
   });
+
+  it('given a backup from before a tally, when it is restored everywhere, then other votes are not decrypted, the same ones are, and an operator may allow others', async () => {
+    const settings = [...test.settings.values()];
+    for (const each of settings) each.multipleTallies = false;
+    const restore = async (): Promise<void> => {
+      for (const { services } of test.authorities) await services.db('tallies').delete();
+    };
+    const outcome = async (tally: Promise<Task>): Promise<Task> => {
+      const root = await tally;
+      await test.callbackOf(1, 'POST /tally');
+      return root;
+    };
+    await restore();
+    const other = await outcome(test.tally(1, lines.slice(1)));
+    expect(JSON.stringify(other.error)).to.contain('already_tallied').and.to.contain('was it restored?');
+    expect((await outcome(test.tally(1, lines))).error).to.equal(null);
+
+    await restore();
+    for (const each of settings) each.autoAccept = false;
+    const forced = outcome(test.tally(1, lines.slice(1), { force: true }));
+    for (const { name } of test.authorities)
+      await test.decide(name, 'approve_election_tally', { status: 'accepted' });
+    expect((await forced).error).to.equal(null);
+  });
+
+  it('given a backup from after the review of another list, when it is restored, then an order to decrypt that list is refused', async () => {
+    for (const each of test.settings.values())
+      Object.assign(each, { autoAccept: true, multipleTallies: false });
+    const { services } = authority('auth2');
+    const [tally] = await services.db('tallies').where({ status: 'published' });
+    const [session] = await services.db('election_sessions').select('session_id');
+    await services
+      .db('tallies')
+      .where({ id: tally.id })
+      .update({ status: 'mixing', lists_hash: 'f'.repeat(64), request: { ...tally.request, force: false } });
+    const input = { election_id: 1, tally_id: tally.tally_id, session_id: session.session_id, from: 2 };
+    const { error } = await ask('auth2', 'decryption_factors', input);
+    expect(error?.code, error?.message).to.equal('already_tallied');
+  });
 });
