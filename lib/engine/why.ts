@@ -39,6 +39,7 @@ export interface WhyFacts {
   /** The node at the other end; null: there is none, or it was removed. */
   peer: {
     name: string;
+    url: string | null;
     dialect: 'unknown' | 'conclave' | 'frestq';
     downSince: Date | null;
     nextAttempt: Date | null;
@@ -176,7 +177,7 @@ function later(facts: WhyFacts): Why {
   const failed = `attempt ${attempt} failed (${error?.message ?? 'no reason given'})`;
   const because =
     error?.code === 'async_data_failed'
-      ? unfetched(task, error)
+      ? unfetched(facts, error)
       : attempt > 0
         ? failed
         : `${JOBS[task.job!]} was interrupted`;
@@ -189,13 +190,14 @@ function later(facts: WhyFacts): Why {
 }
 
 /** Which data, of whom, and how often in vain. */
-function unfetched({ asyncData, metadata }: Task, error: Failure): string {
+function unfetched({ task: { asyncData, metadata }, peer }: WhyFacts, error: Failure): string {
   const { name, reason } = (error.data ?? {}) as { name?: unknown; reason?: unknown };
   const reference = asyncData?.[String(name)];
   if (reference === undefined) return error.message;
-  const { host } = new URL(reference.url);
+  const { origin, host } = new URL(reference.url);
+  const whose = peer?.url != null && new URL(peer.url).origin === origin ? peer.name : host;
   const what = `the bulk data ${String(name)} (${reference.size} bytes)`;
-  return `${what} could not be fetched from ${host}, tried ${times(metadata.unfetched ?? 1)} (${String(reason)})`;
+  return `${what} could not be fetched from ${whose}, tried ${times(metadata.unfetched ?? 1)} (${String(reason)})`;
 }
 
 function inLine(facts: WhyFacts): Why {

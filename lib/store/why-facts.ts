@@ -33,7 +33,7 @@ async function factsOf(db: Knex, task: Task, now: Date, slotsOf: SlotsOf): Promi
   const [row] = await rowsOf<Row>(
     db,
     `select
-       (select json_build_object('name', name, 'dialect', dialect, 'downSince', down_since,
+       (select json_build_object('name', name, 'url', url, 'dialect', dialect, 'downSince', down_since,
           'nextAttempt', next_attempt, 'lastError', last_error) from peers where id = ?) as peer,
        (select json_build_object('name', name, 'leaseUntil', lease_until, 'alive', lease_until > now())
           from workers where id = ?) as worker,

@@ -29,6 +29,7 @@ const context = { node: { name: 'Alpha' }, repeats: () => false };
 const sent = { isLocal: false, peerId: 'b', status: 'sent' } as const;
 const peer = {
   name: 'Beta',
+  url: 'https://beta.test:5000/api/queues',
   dialect: 'conclave',
   downSince: null,
   nextAttempt: null,
