@@ -33,7 +33,7 @@ export interface EngineOptions {
   clock?: Clock;
   chance?: Chance;
   queues?: Readonly<Record<string, QueueOptions>>;
-  /** Jobs at a time in this process. Default 200. */
+  /** Handlers at a time in this process. Default 500, as many as one claim takes; queues have limits of their own. */
   capacity?: number;
   /** How long a dead worker's tasks wait, in seconds (D13). Default 5. */
   leaseSeconds?: number;
@@ -117,7 +117,7 @@ export class Engine {
       node,
       name: options.workerName ?? node.name,
       queues,
-      capacity: options.capacity ?? 200,
+      capacity: options.capacity ?? 500,
       leaseSeconds: options.leaseSeconds ?? 5,
       fetchAsyncData: options.fetchAsyncData ?? refuseAsyncData,
       isDead: options.isDeadWorker ?? (() => false),

@@ -35,7 +35,7 @@ export interface WorkerOptions {
   /** Tells this process from others, for operators; see `isDead`. */
   name: string;
   queues: Readonly<Record<string, QueueOptions>>;
-  /** How many jobs this process executes at a time. */
+  /** How many handlers run in this process at a time. As many ends of jobs again may be on their way to the database. */
   capacity: number;
   leaseSeconds: number;
   fetchAsyncData: ExecutionParts['fetchAsyncData'];
@@ -63,9 +63,13 @@ export class Worker {
   /** By task; and all of them, should one task be claimed again before its last call has returned. */
   readonly #held = new Map<string, Held>();
   readonly #running = new Set<Held>();
+  /** Of them, those whose handlers have not returned. */
+  #executing = 0;
   readonly #wanted = new Set<string>();
   readonly #queues: ReadonlySet<string>;
   #claiming: Promise<void> | undefined;
+  /** A claim begins at the end of this turn of the event loop. */
+  #claimsSoon = false;
   #started = false;
   #stopping = false;
 
@@ -115,9 +119,16 @@ export class Worker {
     for (const queue of queues) if (this.#queues.has(queue)) this.#wanted.add(queue);
     // At capacity, whoever ends its job pokes again.
     if (this.#wanted.size === 0 || this.#room === 0) return;
-    this.#claiming ??= this.#claimAll().finally(() => {
-      this.#claiming = undefined;
-      this.poke([]);
+    if (this.#claimsSoon || this.#claiming !== undefined) return;
+    this.#claimsSoon = true;
+    // Jobs end in batches: at the end of the turn there is room for another batch, at the first of them for one job.
+    this.#options.clock.soon(() => {
+      this.#claimsSoon = false;
+      if (this.#stopping || this.#claiming !== undefined) return;
+      this.#claiming = this.#claimAll().finally(() => {
+        this.#claiming = undefined;
+        this.poke([]);
+      });
     });
   }
 
@@ -135,15 +146,16 @@ export class Worker {
   }
 
   get #room(): number {
-    return Math.max(0, Math.min(CLAIM_LIMIT, this.#options.capacity - this.#running.size));
+    const { capacity } = this.#options;
+    return Math.max(0, Math.min(CLAIM_LIMIT, capacity - this.#executing, 2 * capacity - this.#running.size));
   }
 
+  /** One claim for each queue that is wanted. */
   async #claimAll(): Promise<void> {
-    while (this.#room > 0 && !this.#stopping) {
-      const [queue] = this.#wanted;
-      if (queue === undefined) return;
-      this.#wanted.delete(queue);
+    for (const queue of [...this.#wanted]) {
       const limit = this.#room;
+      if (limit === 0 || this.#stopping) return;
+      this.#wanted.delete(queue);
       if ((await this.#claim(queue, limit)) === limit) this.#wanted.add(queue);
     }
   }
@@ -180,10 +192,20 @@ export class Worker {
   }
 
   #done(held: Held): void {
-    const wasFull = this.#room === 0;
     this.#running.delete(held);
     if (this.#held.get(held.task.id) === held) this.#held.delete(held.task.id);
-    if (wasFull) this.poke([]);
+    this.poke([]);
+  }
+
+  /** The next jobs are claimed while the end of this one is on its way; the slots of queues are the database's to count. */
+  async #execute(parts: ExecutionParts): Promise<Executed> {
+    this.#executing += 1;
+    try {
+      return await execute(parts);
+    } finally {
+      this.#executing -= 1;
+      this.poke([]);
+    }
   }
 
   async #run({ task, abort: { signal } }: Held): Promise<void> {
@@ -193,7 +215,7 @@ export class Worker {
       const reportProgress = this.#reports.progressOf(task);
       const now = clock.now();
       const parts = { task, store, registry, resolver, signal, log, node, now, chance, fetchAsyncData };
-      await this.#ended(task, await execute({ ...parts, reportProgress }), signal, log);
+      await this.#ended(task, await this.#execute({ ...parts, reportProgress }), signal, log);
     } catch (thrown) {
       log.error(
         { event: 'job_end_lost', reason: reasonOf(thrown) },

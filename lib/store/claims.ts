@@ -73,7 +73,8 @@ export async function claim(db: Knex, request: ClaimRequest): Promise<Task[]> {
         workerId,
         now,
       ]),
-    `select pg_advisory_xact_lock(${lockOf(queue)})`,
+    // A claim that a crash of the server takes back was no claim: whoever reports under it is refused.
+    `set local synchronous_commit=off;select pg_advisory_xact_lock(${lockOf(queue)})`,
   );
   return claimed.map((row) => {
     const task = toTask(row);

@@ -119,6 +119,8 @@ function connectionSettings(options: DatabaseOptions): ClientConfig {
     connectionTimeoutMillis: CONNECT_MILLISECONDS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEPALIVE_MILLISECONDS,
+    // Statements may be sent before the answers to those before them are here: see `inTransaction`.
+    pipeline: true,
     ...(statement > 0 && { query_timeout: statement + SILENCE_MILLISECONDS }),
   };
   if ('url' in address && address.pooler === true) return common;

@@ -4,6 +4,7 @@
  * message (then the second sees it on its next attempt).
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { Batcher } from '../batcher.ts';
 import { type EngineStore, type EngineTransaction, type Hints, noHints } from '../engine/store.ts';
@@ -27,6 +28,8 @@ const CHANNEL = 'conclave_engine';
 /** `NOTIFY` carries less than 8,000 bytes; what does not fit is found by polling. */
 const MAX_PAYLOAD = 7000;
 const MAX_NOTIFIED = 1000;
+/** Between two of a process, in milliseconds: the first goes at once, what gathers meanwhile goes together. */
+const NOTIFY_PAUSE = 10;
 
 /** The engine's transaction inside one of the caller's (`ctx.tx`, D14). */
 export function engineTransaction(transaction: Session, ownUrl: string): EngineTransaction {
@@ -119,6 +122,7 @@ async function notifyAll(db: Session, own: string, all: readonly Hints[]): Promi
   if (Buffer.byteLength(payload) > MAX_PAYLOAD) payload = JSON.stringify({ from: own, ...shortened(merged) });
   // Hints may get lost: nobody waits for the disk because of them.
   await db.rows("select set_config('synchronous_commit', 'off', true), pg_notify(?, ?)", [CHANNEL, payload]);
+  await setTimeout(NOTIFY_PAUSE);
   return all.map(() => undefined);
 }
 

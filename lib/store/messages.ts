@@ -38,7 +38,7 @@ export async function recordIncoming(
   now: Date,
 ): Promise<void> {
   const messages = records.map(({ message }) => message);
-  await transaction.rows(RECORD_INCOMING, [
+  await transaction.write(RECORD_INCOMING, [
     ...auditedBindings(receivedLines(records, now)),
     ownUrl,
     messages.map(({ messageId }) => messageId),
@@ -77,7 +77,7 @@ export async function recordOutgoing(
   messages: readonly OutgoingMessage[],
   now: Date,
 ): Promise<void> {
-  await transaction.rows(RECORD_OUTGOING, [
+  await transaction.write(RECORD_OUTGOING, [
     ...auditedBindings(sentLines(messages, ownUrl, now)),
     ownUrl,
     now,
@@ -97,7 +97,7 @@ export async function recordOutgoing(
 }
 
 export async function withdraw(transaction: Session, taskIds: readonly string[], now: Date): Promise<void> {
-  await transaction.rows(
+  await transaction.write(
     `with done as (
        update messages set state = 'withdrawn', settled_date = ?
        where task_id = any(?) and state = 'pending' and attempts = 0
@@ -113,7 +113,7 @@ export async function bury(
   messages: readonly { messageId: string; failure: unknown }[],
   now: Date,
 ): Promise<void> {
-  await transaction.rows(
+  await transaction.write(
     `with done as (
        update messages set state = 'dead', error = v.error, settled_date = ?
        from unnest(cast(? as text[]), cast(? as json[])) as v (id, error)

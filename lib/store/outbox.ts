@@ -13,6 +13,7 @@ import type { Failure } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { auditedSettlement } from './audit.ts';
 import { claimPeerProbe, hastenPeerProbe, markPeerDown, markPeerUp, recordPeerContact } from './peers.ts';
+import { type Raw, sessionOf } from './session.ts';
 
 /** Channel of `NOTIFY` when messages were added to the outbox; the payload may name a peer. */
 export const OUTBOX_CHANNEL = 'conclave_outbox';
@@ -57,7 +58,7 @@ function withNumber<Row extends { sequence: number | string }>(row: Row): Row & 
 }
 
 /** The peers for which something is pending (index `messages_outbox`, one step per peer). */
-export async function peersWithPendingMessages(db: Knex): Promise<string[]> {
+export async function peersWithPendingMessages(db: Raw): Promise<string[]> {
   const { rows } = await db.raw<{ rows: { peerId: string }[] }>(
     `with recursive pending as (
        (select peer_id from messages where state = 'pending' order by peer_id limit 1)
@@ -84,7 +85,7 @@ export interface TakeOptions {
  * `messages_task`: it does not name the peer (a task has one), and hides `state` and `seq`, or else the planner may
  * answer it from `messages_outbox`, which takes a hundred times as long when much is pending.
  */
-export async function takeMessages(db: Knex, options: TakeOptions): Promise<OutboxMessage[]> {
+export async function takeMessages(db: Raw, options: TakeOptions): Promise<OutboxMessage[]> {
   const { peerId, limit, now, leaseUntil } = options;
   const { rows } = await db.raw<{ rows: OutboxMessage[] }>(
     `with ${UNFLUSHED}, due as (
@@ -105,7 +106,7 @@ export async function takeMessages(db: Knex, options: TakeOptions): Promise<Outb
 
 /** Keeps messages that are on their way in the hands of their sender. */
 export async function extendLeases(
-  db: Knex,
+  db: Raw,
   items: readonly Pick<OutboxMessage, 'sequence' | 'attempts'>[],
   leaseUntil: Date,
 ): Promise<void> {
@@ -127,7 +128,7 @@ export interface Delivered {
 }
 
 /** Also when the lease is over: delivered is delivered. Returns how many were pending until now. */
-export async function settleDelivered(db: Knex, items: readonly Delivered[], date: Date): Promise<number> {
+export async function settleDelivered(db: Raw, items: readonly Delivered[], date: Date): Promise<number> {
   const { rows } = await db.raw<{ rows: unknown[] }>(
     `with ${UNFLUSHED}, settled as (
        select * from unnest(cast(? as bigint[]), cast(? as integer[]), cast(? as json[])) as s (seq, status, error)),
@@ -157,7 +158,7 @@ export interface Retried {
   error: Failure;
 }
 
-export async function settleRetried(db: Knex, items: readonly Retried[]): Promise<void> {
+export async function settleRetried(db: Raw, items: readonly Retried[]): Promise<void> {
   await db.raw(
     `with ${UNFLUSHED}, settled as (
        select * from unnest(cast(? as bigint[]), cast(? as integer[]), cast(? as timestamptz[]),
@@ -181,7 +182,7 @@ export interface Dead {
 }
 
 /** Notes why a message will not be delivered; that of a task is then settled by the engine, with its task. */
-export async function recordRefusals(db: Knex, items: readonly Dead[]): Promise<void> {
+export async function recordRefusals(db: Raw, items: readonly Dead[]): Promise<void> {
   await db.raw(
     `update messages m set output_status = s.status, error = s.error
      from unnest(cast(? as bigint[]), cast(? as integer[]), cast(? as json[])) as s (seq, status, error)
@@ -195,7 +196,7 @@ export async function recordRefusals(db: Knex, items: readonly Dead[]): Promise<
 }
 
 /** Settles dead messages that belong to no task. */
-export async function settleDead(db: Knex, items: readonly Dead[], date: Date): Promise<void> {
+export async function settleDead(db: Raw, items: readonly Dead[], date: Date): Promise<void> {
   await db.raw(
     `with done as (
        update messages m set state = 'dead', output_status = s.status, error = s.error, settled_date = ?
@@ -228,7 +229,7 @@ const OVERDUE_COLUMNS = `seq as sequence, id as "messageId", peer_id as "peerId"
   task_id as "taskId", deadline, error`;
 
 /** Messages past their deadline, of every peer. */
-export async function overdueMessages(db: Knex, now: Date, limit: number): Promise<Overdue[]> {
+export async function overdueMessages(db: Raw, now: Date, limit: number): Promise<Overdue[]> {
   const { rows } = await db.raw<{ rows: Overdue[] }>(
     `select ${OVERDUE_COLUMNS} from messages where state = 'pending' and deadline <= ? order by seq limit ?`,
     [now, limit],
@@ -237,7 +238,7 @@ export async function overdueMessages(db: Knex, now: Date, limit: number): Promi
 }
 
 /** Messages to a peer that cannot be sent anything, because it was removed or has no URL. */
-export async function messagesToPeer(db: Knex, peerId: string, limit: number): Promise<Overdue[]> {
+export async function messagesToPeer(db: Raw, peerId: string, limit: number): Promise<Overdue[]> {
   const { rows } = await db.raw<{ rows: Overdue[] }>(
     `select ${OVERDUE_COLUMNS} from messages where state = 'pending' and peer_id = ? order by seq limit ?`,
     [peerId, limit],
@@ -267,16 +268,17 @@ export interface OutboxStore {
 }
 
 export function createOutboxStore(db: Knex): OutboxStore {
+  const session = sessionOf(db);
   return {
-    peersWithPendingMessages: () => peersWithPendingMessages(db),
-    takeMessages: (options) => takeMessages(db, options),
-    extendLeases: (items, leaseUntil) => extendLeases(db, items, leaseUntil),
-    settleDelivered: (items, date) => settleDelivered(db, items, date),
-    settleRetried: (items) => settleRetried(db, items),
-    recordRefusals: (items) => recordRefusals(db, items),
-    settleDead: (items, date) => settleDead(db, items, date),
-    overdueMessages: (now, limit) => overdueMessages(db, now, limit),
-    messagesToPeer: (peerId, limit) => messagesToPeer(db, peerId, limit),
+    peersWithPendingMessages: () => peersWithPendingMessages(session),
+    takeMessages: (options) => takeMessages(session, options),
+    extendLeases: (items, leaseUntil) => extendLeases(session, items, leaseUntil),
+    settleDelivered: (items, date) => settleDelivered(session, items, date),
+    settleRetried: (items) => settleRetried(session, items),
+    recordRefusals: (items) => recordRefusals(session, items),
+    settleDead: (items, date) => settleDead(session, items, date),
+    overdueMessages: (now, limit) => overdueMessages(session, now, limit),
+    messagesToPeer: (peerId, limit) => messagesToPeer(session, peerId, limit),
     recordPeerContact: (id, date) => recordPeerContact(db, id, date),
     markPeerUp: (id, date) => markPeerUp(db, id, date),
     markPeerDown: (id, state) => markPeerDown(db, id, state),

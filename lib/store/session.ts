@@ -46,6 +46,11 @@ export interface Session {
   rows<Row extends unknown[]>(text: string, bindings?: readonly unknown[]): Promise<Row[]>;
   /** As knex's. */
   raw<Result>(text: string, bindings?: readonly unknown[]): Promise<Result>;
+  /**
+   * A change whose outcome nobody looks at. Inside `inTransaction` it need not be awaited: it is on its way together with
+   * what follows, and if it fails, so do the next statement and the commit.
+   */
+  write(text: string, bindings?: readonly unknown[]): Promise<void>;
 }
 
 class ConnectionSession implements Session {
@@ -71,6 +76,10 @@ class ConnectionSession implements Session {
   async raw<Result>(text: string, bindings: readonly unknown[] = []): Promise<Result> {
     const result = await this.#connection.query({ ...this.#prepare(text), values: bindings as unknown[] });
     return result as Result;
+  }
+
+  async write(text: string, bindings: readonly unknown[] = []): Promise<void> {
+    await this.#connection.query({ ...this.#prepare(text), values: bindings as unknown[] });
   }
 
   #prepare(text: string): { text: string; name?: string } {
@@ -99,11 +108,68 @@ export function sessionOf(db: Knex): Session {
   return {
     rows: (text, bindings) => lend((session) => session.rows(text, bindings)),
     raw: (text, bindings) => lend((session) => session.raw(text, bindings)),
+    write: (text, bindings) => lend((session) => session.write(text, bindings)),
   };
 }
 
+/** Writes that are on their way at a time: their bindings are in memory. */
+const MOST_WRITES = 4;
+
 /**
- * A transaction of its own: committed when `work` resolves, rolled back when it rejects.
+ * A session whose statements travel behind one another without waiting for answers (`pipeline` in `openDatabase`). In a
+ * transaction the first failure makes all that follow fail too: it is the one to be told.
+ */
+class TransactionSession implements Session {
+  readonly #connection: ConnectionSession;
+  #underWay: Promise<unknown>[] = [];
+  #failed: { reason: unknown } | undefined;
+
+  constructor(connection: ConnectionSession, begun: Promise<unknown>) {
+    this.#connection = connection;
+    this.#send(begun);
+  }
+
+  rows<Row extends unknown[]>(text: string, bindings?: readonly unknown[]): Promise<Row[]> {
+    return this.#behind(this.#connection.rows<Row>(text, bindings));
+  }
+
+  raw<Result>(text: string, bindings?: readonly unknown[]): Promise<Result> {
+    return this.#behind(this.#connection.raw<Result>(text, bindings));
+  }
+
+  async write(text: string, bindings?: readonly unknown[]): Promise<void> {
+    this.#send(this.#connection.write(text, bindings));
+    if (this.#underWay.length > MOST_WRITES) await this.written();
+  }
+
+  /** @throws the first failure of anything that was sent */
+  async written(): Promise<void> {
+    await Promise.all(this.#underWay.splice(0));
+    if (this.#failed !== undefined) throw this.#failed.reason;
+  }
+
+  #send(statement: Promise<unknown>): void {
+    this.#underWay.push(
+      statement.catch((reason: unknown) => {
+        this.#failed ??= { reason };
+      }),
+    );
+  }
+
+  /** Answers come in the order of the statements. */
+  async #behind<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (reason) {
+      this.#failed ??= { reason };
+      throw this.#failed.reason;
+    }
+  }
+}
+
+/**
+ * A transaction of its own: committed when `work` resolves, rolled back when it rejects. Its beginning travels with its
+ * first statement, its commit with its last writes.
  * @param opening what is sent with its beginning, without bindings
  */
 export async function inTransaction<T>(
@@ -114,11 +180,16 @@ export async function inTransaction<T>(
   const connection: Connection = await db.client.acquireConnection();
   let over = false;
   try {
-    await connection.query(`begin;${opening}`);
-    const result = await work(new ConnectionSession(connection, keepsStatements(db), () => over));
+    const begun = connection.query(`begin;${opening}`);
+    const plain = new ConnectionSession(connection, keepsStatements(db), () => over);
+    const session = new TransactionSession(plain, begun);
+    const result = await work(session);
     over = true;
-    const { command } = await connection.query('commit');
+    const [committed] = await Promise.allSettled([connection.query('commit')]);
+    await session.written();
+    if (committed.status === 'rejected') throw committed.reason;
     // The server answers the commit of a transaction in which a statement had failed with this.
+    const { command } = committed.value;
     if (command !== 'COMMIT') throw new Error(`the transaction was not committed: ${command}`);
     return result;
   } catch (thrown) {

@@ -152,7 +152,7 @@ const INSERT = `insert into tasks (${TASK_COLUMNS.map(({ name }) => name).join('
 export async function insertTasks(session: Session, tasks: readonly Task[]): Promise<void> {
   for (let from = 0; from < tasks.length; from += CHUNK) {
     const chunk = tasks.slice(from, from + CHUNK);
-    await session.rows(
+    await session.write(
       INSERT,
       TASK_COLUMNS.map((column) => columnText(chunk, column)),
     );
@@ -182,7 +182,7 @@ async function updateColumns(session: Session, changes: readonly TaskChange[]): 
   const columns = CHANGING_COLUMNS.filter((column) => changes.some((change) => differs(change, column)));
   if (columns.length === 0) return;
   const tasks = changes.map(({ after }) => after);
-  await session.rows(
+  await session.write(
     `update tasks set ${columns.map(({ name }) => `${name} = v.${name}`).join(', ')}
      from unnest(cast(? as text[]), ${columns.map(({ type }) => `cast(? as ${type}[])`).join(', ')})
        as v (id, ${columns.map(({ name }) => name).join(', ')})

@@ -5,7 +5,7 @@ import type { Session } from './session.ts';
 
 export async function setTimers(transaction: Session, timers: readonly Timer[]): Promise<void> {
   if (timers.length === 0) return;
-  await transaction.rows(
+  await transaction.write(
     `insert into timers (task_id, kind, fire_at, epoch)
      select * from unnest(cast(? as text[]), cast(? as text[]), cast(? as timestamptz[]), cast(? as integer[]))`,
     [
@@ -21,7 +21,7 @@ export async function clearTimers(
   transaction: Session,
   clears: readonly { taskId: string; kinds: readonly TimerKind[] | 'all' }[],
 ): Promise<void> {
-  await transaction.rows(
+  await transaction.write(
     `delete from timers using unnest(cast(? as text[]), cast(? as text[])) as v (task_id, kinds)
      where timers.task_id = v.task_id and (v.kinds = 'all' or timers.kind = any(string_to_array(v.kinds, ',')))`,
     [
