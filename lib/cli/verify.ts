@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { niUri, parseDigest, parseNiUri } from '../../tasks/election/hash.ts';
 import { type TallyStep, type TallyVerification, verifyTally } from '../../tasks/tally/verification.ts';
+import { tallySectionOf } from '../../tasks/tally/verification-sections.ts';
 import { Refusal } from '../mixnet/refusal.ts';
 import { MixnetWorker } from '../mixnet/worker/client.ts';
 import type { GlobalOptions } from './node-access.ts';
@@ -74,18 +75,18 @@ function asJson({ ok: valid, steps, ...rest }: Verified, seconds: number): Verif
   return { valid, steps: shown, seconds, ...rest };
 }
 
-/** `§ 9` is the section of docs/specification/verification.md that says what the step checks; others are our own. */
+/** `§ 9` is the section of docs/specification that says what the step checks. */
 function stepLine(number: number, { title, section, ok, detail }: TallyStep, terminal: Terminal): string {
   const mark = ok ? terminal.paint('green', 'ok') : terminal.paint('red', 'WRONG');
   const why = detail === undefined ? '' : `\n    ${detail}`;
-  const where = section === undefined ? '' : ` (§ ${section})`;
-  return harmless(`${String(number).padStart(3)}. ${title}${where} … `) + mark + harmless(why);
+  return harmless(`${String(number).padStart(3)}. ${title} (§ ${section}) … `) + mark + harmless(why);
 }
 
 function conclude(verified: Verified, terminal: Terminal): void {
   terminal.out('');
-  if (verified.steps.some(({ section }) => section !== undefined))
-    terminal.out('§: sections of docs/specification/verification.md, which say what is checked.');
+  terminal.out(
+    '§: sections of docs/specification that say what is checked: to 16 verification.md, then tally.md.',
+  );
   if (verified.results !== null) printResults(verified.results, terminal);
   if (verified.hash !== undefined) terminal.out(`Hash of the archive: ${verified.hash}`);
   if (verified.authorities) {
@@ -143,7 +144,14 @@ async function verifyArchive(
   }
   const ok = sha256.equals(wanted);
   const detail = ok ? {} : { detail: `it has the hash ${hash}` };
-  const step = { id: 'announced', title: 'The archive is the one with the given hash', ok, ...detail };
+  const section = tallySectionOf('announced');
+  const step = {
+    id: 'announced',
+    section,
+    title: 'The archive is the one with the given hash',
+    ok,
+    ...detail,
+  };
   onStep(step);
   if (!ok) {
     return { kind: 'tally', path, hash, ok, steps: [step], sessions: [], results: null };

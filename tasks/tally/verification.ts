@@ -33,12 +33,13 @@ import { extractTarball } from '../election/tar-extract.ts';
 import { ArchiveRefused } from '../election/tar-format.ts';
 import { keySchema, type Layout, linesOf, PublishedTally, Wrong } from './published-tally.ts';
 import { checkBallots, checkKey, type VerifiedAuthority } from './verification-origins.ts';
+import { tallySectionOf } from './verification-sections.ts';
 
 export interface TallyStep {
-  /** Stable: `archive`, `hash`, `layout`, `ballots`, `results`, `<session>/key`, `<session>/shuffle-2`, … */
+  /** Stable and unique: `archive`, `hash`, `layout`, `ballots`, `results`, `<session>/key`, `<session>/shuffle-2`, … */
   readonly id: string;
-  /** Of docs/specification/verification.md, where the step is one of a proof directory. */
-  readonly section?: number;
+  /** Of docs/specification: of verification.md what is a proof directory's, of tally.md the rest. */
+  readonly section: number;
   readonly title: string;
   readonly ok: boolean;
   readonly detail?: string;
@@ -147,7 +148,7 @@ class Verification {
         'Every ballot has valid proofs of its own, and is the one that was mixed',
         () => checkBallots(this.#tally, layout, this.#options),
       );
-    await this.#step('ciphertexts', 'The list of all ballots is that of the questions together', () =>
+    await this.#step('joined', 'The list of all ballots is that of the questions together', () =>
       this.#checkJoinedList(layout.sessions),
     );
     const results = await this.#step('results', 'The results are the count of the plaintexts', async () => {
@@ -177,19 +178,19 @@ class Verification {
         this.#checkEmpty(id),
       );
     } else {
-      const expect = await this.#step(`${id}/ciphertexts`, `${question.title}: ciphertexts`, () =>
+      const expect = await this.#step(`${id}/input`, `${question.title}: ciphertexts`, () =>
         this.#expectations(id, files, publicKey),
       );
       const { protInfo, directory } = files;
       const onProgress = { ...(signal === undefined ? {} : { signal }) };
       const result = await mixnet.run('verifyProofDirectory', { protInfo, directory, expect }, onProgress);
-      for (const { id: step, section, title, ok, reason, detail } of result.steps) {
+      for (const { id: step, title, ok, reason, detail } of result.steps) {
         const why = ok ? {} : { detail: `${reason}: ${detail}` };
-        this.#note({ id: `${id}/${step}`, section, title: `${question.title}: ${title}`, ok, ...why });
+        this.#note({ id: `${id}/${step}`, title: `${question.title}: ${title}`, ok, ...why });
       }
       if (!result.ok) this.#end();
       length = result.length ?? 0;
-      await this.#step(`${id}/plaintexts`, `${question.title}: plaintexts`, () =>
+      await this.#step(`${id}/votes`, `${question.title}: plaintexts`, () =>
         this.#checkPlaintexts(id, files, result.shufflers?.at(-1) ?? 0),
       );
     }
@@ -303,7 +304,9 @@ class Verification {
     }
   }
 
-  #note(step: TallyStep): void {
+  #note(outcome: Omit<TallyStep, 'section'>): void {
+    const { id, ...rest } = outcome;
+    const step = { id, section: tallySectionOf(id), ...rest };
     this.#steps.push(step);
     this.#options.onStep?.(step);
   }

@@ -56,7 +56,7 @@ describe('The entry conclave/verifier', () => {
 
   it('given the specification, when read, then it describes every step of a report under the step’s number', async () => {
     const specification = readFileSync(resolve(root, 'docs/specification/verification.md'), 'utf8');
-    const described = [...specification.matchAll(/^\*\*(\d+)\. `([a-z-]+?)(?:-l)?`/gm)].map((m) => [
+    const described = [...specification.matchAll(/^### (\d+)\. `([a-z-]+?)(?:-l)?`$/gm)].map((m) => [
       Number(m[1]),
       m[2],
     ]);

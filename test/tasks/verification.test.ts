@@ -7,6 +7,7 @@ import { sessionsOf } from '../../tasks/election/records.ts';
 import { extractTarball } from '../../tasks/election/tar-extract.ts';
 import { verifyTally } from '../../tasks/tally/verification.ts';
 import { question, TestAuthorities } from '../support/elections.ts';
+import { describedSteps } from '../support/specification.ts';
 
 describe('verifying a published tally (EO-59)', function () {
   this.timeout(60_000);
@@ -74,6 +75,10 @@ describe('verifying a published tally (EO-59)', function () {
     const verified = await verifyTally(tarball, { mixnet, onStep: ({ id }) => steps.push(id) });
     expect(verified.steps.filter(({ ok }) => !ok)).to.deep.equal([]);
     expect(verified.ok).to.equal(true);
+    const headings = describedSteps();
+    for (const { id, section } of verified.steps)
+      expect(headings.get(section), id).to.equal(id.replace(/^.*\//, '').replace(/-\d+$/, ''));
+    expect(new Set(steps).size).to.equal(steps.length);
     expect(steps).to.include.members([
       'archive',
       'hash',
@@ -132,7 +137,7 @@ describe('verifying a published tally (EO-59)', function () {
           edit(at(first, 'plaintexts_json'), (text) =>
             text.replace(/\d/, (digit) => String((Number(digit) + 1) % 10)),
           ),
-        'session/plaintexts: plaintexts_json is not what the proofs prove',
+        'session/votes: plaintexts_json is not what the proofs prove',
       ],
       [
         'plaintexts in another order',
@@ -142,12 +147,12 @@ describe('verifying a published tally (EO-59)', function () {
             // By one place: that is another order, whatever it was.
             (text) => text.replace(/^("\d+"\n)((?:"\d+"\n)*)$/, (_, head, rest) => rest + head),
           ),
-        'session/plaintexts:',
+        'session/votes:',
       ],
       [
         'plaintexts of two questions exchanged',
         (at) => swap(at(first, 'plaintexts_json'), at(second, 'plaintexts_json')),
-        'session/plaintexts:',
+        'session/votes:',
       ],
       [
         'proofs of two questions exchanged',
@@ -193,7 +198,7 @@ describe('verifying a published tally (EO-59)', function () {
           await rm(at('ballots_json'));
           await edit(at('ciphertexts_json'), withoutLine(1));
         },
-        'ciphertexts:',
+        'joined:',
       ],
       ['a file added', (at) => writeFile(at('readme'), ''), 'layout: readme is not part of a tally'],
       [
