@@ -75,6 +75,7 @@ const invitationData = z.object({
     .regex(/^[\x20-\x7e]{1,256}$/)
     .nullish(),
 });
+const queueData = invitationData.pick({ queue_name: true });
 const confirmationData = z.object({
   reservation_data: json.optional(),
   reservation_expiration_seconds: z.number().nonnegative().max(86_400),
@@ -118,15 +119,14 @@ export function tasksNamed(message: IncomingMessage): string[] {
 export function queueOf({ queue, action, data }: IncomingMessage): string[] {
   if (queue !== INTERNAL_QUEUE) return [queue];
   if (action !== 'frestq.synchronize_task') return [];
-  const named = z.object({ queue_name: z.string() }).safeParse(data);
+  const named = queueData.safeParse(data);
   return named.success ? [named.data.queue_name] : [];
 }
 
 function understand(message: IncomingMessage, context: Context): Meaning | { failure: Failure } {
   const { action, queue, taskId, data } = message;
   if (queue !== INTERNAL_QUEUE) return { kind: 'new_task' };
-  const unknown = rejection('unknown_action', { action, queue });
-  if (!KNOWN_ACTIONS.has(action)) return unknown;
+  if (!KNOWN_ACTIONS.has(action)) return rejection('unknown_action', { action, queue });
   if (action === 'frestq.finish_external_task') return rejection('local_only', { action });
   if (taskId === null) return rejection('invalid_field', { field: 'task_id' });
   try {
