@@ -61,7 +61,22 @@ function silence(facts: WhyFacts, reason = facts.peer?.lastError ?? null): strin
   const { downSince, nextAttempt } = facts.peer!;
   const because = reason === null ? '' : ` (${reason})`;
   const again = nextAttempt === null ? '' : `; the next attempt is at ${date(nextAttempt)}`;
-  return `${peerName(facts)} does not answer since ${date(downSince!)}${because}${again}`;
+  return `${peerName(facts)} ${manner(reason ?? '')} since ${date(downSince!)}${because}${again}`;
+}
+
+/** Of a peer only the words of its last answer are kept: what it says when it does not know us, and what we say of strangers. */
+const STRANGERS = [
+  'is not one of a peer of this node',
+  'has no role that allows this',
+  'a client certificate is required',
+  'certificates forwarded by',
+];
+const IMPOSTOR = 'did not present the certificate pinned';
+
+function manner(reason: string): string {
+  if (reason.includes(IMPOSTOR)) return 'cannot be recognised: another certificate answers there,';
+  if (STRANGERS.some((words) => reason.includes(words))) return 'answers, and does not let this node in,';
+  return 'does not answer';
 }
 
 /** An original answers an error to what it has handled before, and to what it cannot handle (D21). */
