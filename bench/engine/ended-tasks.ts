@@ -4,9 +4,16 @@ export class EndedTasks {
   readonly #waiting = new Map<string, () => void>();
   /** Ends that were heard of before anybody waited for them. */
   readonly #early = new Set<string>();
+  #count = 0;
+
+  /** How many ends were heard of. */
+  get count(): number {
+    return this.#count;
+  }
 
   /** The node's hint after a commit. */
   heard(taskIds: readonly string[]): void {
+    this.#count += taskIds.length;
     for (const id of taskIds) {
       const wake = this.#waiting.get(id);
       if (wake === undefined) this.#early.add(id);
