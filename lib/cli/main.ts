@@ -5,15 +5,20 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { suggestion } from '../suggestion.ts';
 import { VERSION } from '../version.ts';
+import { addApprovals } from './approvals.ts';
 import { addBallots } from './ballots.ts';
 import { addConsole } from './console.ts';
 import { addDemo } from './demo/command.ts';
+import { addElections } from './elections.ts';
+import { addEvidence } from './evidence.ts';
 import { addInit } from './init.ts';
+import { addMessages } from './messages.ts';
 import { addOriginalFlags, givenFlags, runOriginalFlags, spelt } from './original-flags.ts';
 import { EXIT, type ExitCode, report, UsageError } from './outcome.ts';
 import { addPeers } from './peers.ts';
 import { addPrune } from './prune.ts';
 import { addStart } from './start.ts';
+import { addTasks } from './tasks.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 import { addVerify } from './verify.ts';
 import { addWhy } from './why.ts';
@@ -67,9 +72,14 @@ function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Comm
   addInit(program, terminal, whole);
   addStart(program, terminal, whole, ended);
   addPeers(program, terminal, ended);
+  addApprovals(program, terminal);
+  addElections(program, terminal, whole);
+  addTasks(program, terminal, whole);
   addWhy(program, terminal);
+  addMessages(program, terminal, whole);
   addConsole(program, terminal);
   addVerify(program, terminal, ended);
+  addEvidence(program, terminal, ended);
   addBallots(program, terminal, whole);
   addPrune(program, terminal, whole);
   program.action(async () => {
@@ -81,7 +91,9 @@ function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Comm
     if (!(await runOriginalFlags(program.opts(), terminal))) terminal.out(program.helpInformation());
   });
   program.hook('preAction', (_program, command) => {
-    const [flag] = command === program ? [] : givenFlags(program.opts());
+    // Commander gives the program what a command has under the same name.
+    const own = new Set(command.options.map((option) => option.attributeName()));
+    const [flag] = command === program ? [] : givenFlags(program.opts()).filter((name) => !own.has(name));
     if (flag !== undefined) throw new UsageError(`${spelt(flag)} does not go with ${command.name()}`);
   });
   return program;

@@ -210,20 +210,29 @@ async function showMessages(flags: Flags, terminal: Terminal): Promise<void> {
 }
 
 async function showTree(flags: Flags, terminal: Terminal): Promise<void> {
+  const asked = { ...flags, tree: flags.tree! };
   if (flags.why !== true)
-    return await withDatabase(flags, terminal, ({ knex }) => printTree(knex, flags, terminal));
-  await withEngine(flags, terminal, ({ engine, opened }) =>
-    printTree(opened.database.knex, flags, terminal, (tasks) => whysOf(engine, tasks)),
+    return await withDatabase(flags, terminal, async ({ knex }) =>
+      terminal.out((await treeText(knex, asked)).text),
+    );
+  await withEngine(flags, terminal, async ({ engine, opened }) =>
+    terminal.out((await treeText(opened.database.knex, asked, explanationsOf(engine))).text),
   );
 }
 
-async function printTree(
+type Explain = (tasks: readonly Task[]) => Promise<Map<string, Why>>;
+
+export function explanationsOf(engine: Engine): Explain {
+  return (tasks) => whysOf(engine, tasks);
+}
+
+/** A task with everything below it, as it is printed; and whether the topmost has ended. */
+export async function treeText(
   knex: Knex,
-  flags: Flags,
-  terminal: Terminal,
-  explain?: (tasks: readonly Task[]) => Promise<Map<string, Why>>,
-): Promise<void> {
-  const asked = await findTask(knex, flags.tree!);
+  flags: { tree: string; json?: boolean | undefined; withParents?: boolean | undefined },
+  explain?: Explain,
+): Promise<{ text: string; ended: boolean }> {
+  const asked = await findTask(knex, flags.tree);
   const [top = asked] = flags.withParents ? await ancestors(knex, asked.id) : [];
   const [tasks, peers] = await Promise.all([subtree(knex, top.id), listPeers(knex)]);
   const whys = await explain?.(tasks);
@@ -232,10 +241,10 @@ async function printTree(
       const why = whys?.get(task.id);
       return whys === undefined ? taskRecord(task) : { ...taskRecord(task), why: why ? whyView(why) : null };
     });
-    return terminal.out(JSON.stringify(records, null, 4));
+    return { text: JSON.stringify(records, null, 4), ended: hasEnded(top) };
   }
-  for (const line of treeLines(tasks, asked.id, peers, whys))
-    terminal.out(harmless(line.replace(/\s*\n\s*/g, ' ')));
+  const lines = treeLines(tasks, asked.id, peers, whys).map((line) => line.replace(/\s*\n\s*/g, ' '));
+  return { text: harmless(lines.join('\n')), ended: hasEnded(top) };
 }
 
 /** More would take longer than an operator watches. */

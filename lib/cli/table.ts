@@ -34,6 +34,28 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
   return lines.filter((line, at) => at <= 2 || at === lines.length - 1 || !line.startsWith('+')).join('\n');
 }
 
+/** The same within so many columns: the widest cells are cut. */
+export function fittedTable(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  columns = DEFAULT_COLUMNS,
+): string {
+  const widths = headings.map((_, column) =>
+    Math.max(...[headings, ...rows].map((row) => length((row[column] ?? '').replace(/\s+/g, ' ')))),
+  );
+  const available = Math.max(columns, MIN_COLUMNS) - 3 * widths.length - 1;
+  while (widths.reduce((sum, width) => sum + width, 0) > available && Math.max(...widths) > MIN_WIDTH)
+    widths[widths.indexOf(Math.max(...widths))]! -= 1;
+  const cut = (row: readonly string[]): string[] =>
+    row.map((cell, column) => shortened(cell.replace(/\s+/g, ' '), widths[column]!));
+  return table(cut(headings), rows.map(cut));
+}
+
+/** Where nobody knows: a pipe, a file. */
+const DEFAULT_COLUMNS = 160;
+const MIN_COLUMNS = 60;
+const MIN_WIDTH = 6;
+
 /** An odd space goes to the right of a cell of odd length, and to the left of others, as in the original's tables. */
 function centre(cell: string, width: number): string {
   const spaces = width - length(cell);

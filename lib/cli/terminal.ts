@@ -15,6 +15,8 @@ export interface Terminal {
   paint(style: Style, text: string): string;
   /** Whether bars may move on standard error. */
   readonly interactive: boolean;
+  /** Width of the terminal to which results go, where it is one. */
+  readonly columns?: number | undefined;
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -26,6 +28,7 @@ export function processTerminal(): Terminal {
     paint: (style, text) =>
       hasColours(stdout, env) ? styleText(style, text, { validateStream: false }) : text,
     interactive: stderr.isTTY === true && env.CI === undefined && env.TERM !== 'dumb',
+    columns: stdout.isTTY === true ? stdout.columns : undefined,
     environment: env,
   };
 }

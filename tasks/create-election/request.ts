@@ -36,8 +36,10 @@ export async function requestElection(services: ElectionServices, body: unknown)
   const key = electionKey(electionId);
   return oneAtATime(`election ${key}`, async () => {
     const known = await findElection(services.db, key);
-    // What came to nothing does not block its id.
-    const free = known === undefined || known.status === 'failed' || known.status === 'denied';
+    // What came to nothing does not block its id, nor does what an operator cancelled here on the way.
+    const over = known?.status === 'failed' || known?.status === 'denied';
+    const ours = known?.status !== 'created' && known?.directorUrl === services.node.url;
+    const free = known === undefined || over || ours;
     if (!free || (await isUnderWay(services.db, 'create_election', key)))
       throw new ConclaveError('election_exists', { electionId });
     return services.create(
