@@ -38,6 +38,7 @@ import {
 } from '../election/callbacks.ts';
 import { type ElectionRequest, electionKey } from '../election/election.ts';
 import { giveUp } from '../election/giving-up.ts';
+import { signOrder } from '../election/orders.ts';
 import {
   authoritiesOf,
   type ElectionRecord,
@@ -65,9 +66,13 @@ const retry = { attempts: 3 };
 
 export function directorDefinitions(services: ElectionServices): (DefinedTask | DefinedContainer)[] {
   return [
-    defineTask({ ...local, action: 'create_election', input: creation, retry }, createElection, {
-      handleError: (task, error, ctx) => creationFailed(services, task, error, ctx),
-    }),
+    defineTask(
+      { ...local, action: 'create_election', input: creation, retry },
+      (task, ctx) => createElection(services, task, ctx),
+      {
+        handleError: (task, error, ctx) => creationFailed(services, task, error, ctx),
+      },
+    ),
     defineTask({ ...local, action: 'merge_protinfo', input: session, retry }, (task, ctx) =>
       mergeProtocolInfo(services, task, ctx),
     ),
@@ -85,12 +90,14 @@ export function directorDefinitions(services: ElectionServices): (DefinedTask | 
 }
 
 function createElection(
+  services: ElectionServices,
   { input: { request, request_hash } }: TaskView<z.infer<typeof creation>>,
   ctx: HandlerContext,
 ): void {
   const sessions = request.questions.map((_, question) => `${question}-${randomUUID()}`);
   const election_id = request.id;
-  const data = { request, request_hash, sessions } as unknown as Json;
+  const order = signOrder(services, { kind: 'election', election_id, request_hash, sessions });
+  const data = { request, request_hash, sessions, order } as unknown as Json;
   ctx.add(
     // Who is asked while another denies need not decide any more.
     parallel(

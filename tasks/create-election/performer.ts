@@ -17,6 +17,7 @@ import { compareTask } from '../election/comparison.ts';
 import { approvalInfo, describeElection } from '../election/description.ts';
 import { type ElectionRequest, electionKey } from '../election/election.ts';
 import { giveUpDefinition } from '../election/giving-up.ts';
+import { demandOrder, orderSignature } from '../election/orders.ts';
 import {
   openPartySecret,
   partySecretContext,
@@ -51,6 +52,7 @@ const privateInfo = z.object({
   request: z.unknown(),
   request_hash: z.string(),
   sessions: z.array(z.string().regex(SESSION_ID, 'is not a session id')).min(1).max(100),
+  order: orderSignature,
 });
 const electionInput = z.object({ election_id: z.union([z.string(), z.number()]) });
 const decision = z.object({ status: z.string(), reason: z.string().max(4096).optional() });
@@ -111,7 +113,10 @@ async function generatePrivateInfo(
       { authority: services.node.name },
       'disagreement',
     );
-  checkSessions(task.input.sessions, request.questions.length);
+  const { sessions, order } = task.input;
+  checkSessions(sessions, request.questions.length);
+  const ordered = { kind: 'election', election_id: electionId, request_hash: hash, sessions } as const;
+  await demandOrder(services, task, ordered, order);
   const transaction = await ctx.tx<Knex>();
   await makeRoom(transaction, request, director.orchestra_url);
   await insertElection(transaction, {
@@ -120,7 +125,7 @@ async function generatePrivateInfo(
     position,
     directorUrl: director.orchestra_url,
     taskId: task.id,
-    sessionIds: task.input.sessions,
+    sessionIds: sessions,
   });
   const description = describeElection(request);
   const approved = simple({

@@ -35,6 +35,7 @@ import {
 } from '../election/callbacks.ts';
 import { electionKey } from '../election/election.ts';
 import { giveUp } from '../election/giving-up.ts';
+import { signOrder } from '../election/orders.ts';
 import {
   type AuthorityRecord,
   authoritiesOf,
@@ -119,7 +120,9 @@ async function tallyElection(
   const { request, request_hash } = task.input;
   const election = await demandElection(services, request.election_id);
   const authorities = await authoritiesOf(services.db, election.key);
-  const data = { request, request_hash, tally_id: task.id } as unknown as Json;
+  const { election_id } = request;
+  const order = signOrder(services, { kind: 'tally', election_id, request_hash, tally_id: task.id });
+  const data = { request, request_hash, tally_id: task.id, order } as unknown as Json;
   // With a threshold of one nobody else is needed: the others have some time, not all of it.
   const patience = ctx.now.getTime() + services.settings.tallyWaitSeconds * 1000;
   const reviews = toEach(authorities, PERFORMER_QUEUE, 'review_tally', () => data).map((review, index) =>
@@ -127,7 +130,7 @@ async function tallyElection(
       ? review
       : { ...review, expirationDate: new Date(patience) },
   );
-  const mix = { election_id: request.election_id, tally_id: task.id };
+  const mix = { election_id, tally_id: task.id };
   ctx.add(
     reviewsOf(services, election, authorities, reviews),
     simple({ queue: DIRECTOR_QUEUE, action: 'mix_tally', data: mix }),

@@ -16,6 +16,7 @@ import { denial } from '../create-election/performer.ts';
 import { PERFORMER_QUEUE } from '../election/callbacks.ts';
 import { approvalInfo, describeTally } from '../election/description.ts';
 import { equalDigests, niUri, parseNiUri } from '../election/hash.ts';
+import { demandOrder, orderSignature } from '../election/orders.ts';
 import { type ElectionRecord, lockElection, type SessionRecord, sessionsOf } from '../election/records.ts';
 import type { ElectionServices } from '../election/services.ts';
 import { parseTallyRequest, type TallyRequest, tallyRequestHash } from '../election/tally-request.ts';
@@ -31,6 +32,7 @@ export const reviewInput = z.object({
   request: z.record(z.string(), z.unknown()),
   request_hash: z.string(),
   tally_id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
+  order: orderSignature,
 });
 export const referenceInput = z.object({
   election_id: z.union([z.string(), z.number()]),
@@ -54,6 +56,9 @@ export async function reviewTally(
   if (tallyRequestHash(request) !== task.input.request_hash)
     throw new TaskError('the request of the tally was changed on its way', undefined, 'disagreement');
   const election = await demandDirector(services, task, request.election_id);
+  const { election_id } = request;
+  const ordered = { kind: 'tally', election_id, request_hash: task.input.request_hash, tally_id } as const;
+  await demandOrder(services, task, ordered, task.input.order);
   if ((await findTally(services.db, election.key, tally_id)) !== undefined) throw knownTally(tally_id);
   await demandTallyable(services, election, request);
   const sorted = await inFolder(reviewsFolder(services, election.key), async (root) => {

@@ -5,6 +5,7 @@ import { createNodeCertificate } from '../../lib/node/certificates.ts';
 import { requestElection } from '../../tasks/create-election/request.ts';
 import { describeElection } from '../../tasks/election/description.ts';
 import { type ElectionRequest, electionKey } from '../../tasks/election/election.ts';
+import { signOrder } from '../../tasks/election/orders.ts';
 import { openPartySecret } from '../../tasks/election/party-secret.ts';
 import { findElection, sessionsOf } from '../../tasks/election/records.ts';
 import { parseElectionRequest, requestHash } from '../../tasks/election/request.ts';
@@ -122,7 +123,10 @@ describe('creating an election, against everybody', function () {
     const [director, authority] = test.authorities;
     const ask = async (title: string) => {
       const { requestHash: hash, request } = normalised(test.request({ id: 4, title }));
-      const data = { request, request_hash: hash, sessions: [session(0)] } as never;
+      const sessions = [session(0)];
+      const ordered = { kind: 'election', election_id: 4, request_hash: hash, sessions } as const;
+      const order = signOrder(director!.services, ordered);
+      const data = { request, request_hash: hash, sessions, order } as never;
       const task = { queue: 'orchestra_performer', action: 'generate_private_info', data };
       return director!.node.engine.create(simple({ receiver: authority!.node.url, ...task }));
     };
@@ -151,13 +155,14 @@ describe('creating an election, against everybody', function () {
     const session_id = created!.sessionId;
     const about = { election_id: 5, session_id, tally_id: 'x', lists_hash: '', from: 0, party: 1 };
     const request = parseTallyRequest(test.votesRequest(5, []));
+    const unsigned = { certificate: '', signature: 'AAAA' };
     const asked: [string, string, object][] = [
       ['orchestra_performer', 'confirm_public_key', { ...about, dealings: [{}] }],
       ['orchestra_performer', 'compare_public_key', about],
       [
         'orchestra_performer',
         'review_tally',
-        { request, request_hash: tallyRequestHash(request), tally_id: 'x' },
+        { request, request_hash: tallyRequestHash(request), tally_id: 'x', order: unsigned },
       ],
       ['mixnet_queue', 'perform_tally', about],
       ['mixnet_queue', 'shuffle', about],
@@ -184,7 +189,8 @@ describe('creating an election, against everybody', function () {
   it('given a director that shows an authority another request than it names, then the authority refuses (D32)', async () => {
     const [director, authority] = test.authorities;
     const { request } = normalised(test.request({ id: 6 }));
-    const data = { request, request_hash: '0'.repeat(64), sessions: [session(0)] } as never;
+    const order = { certificate: '', signature: 'AAAA' };
+    const data = { request, request_hash: '0'.repeat(64), sessions: [session(0)], order } as never;
     const task = {
       receiver: authority!.node.url,
       queue: 'orchestra_performer',
@@ -201,7 +207,11 @@ describe('creating an election, against everybody', function () {
       if (to !== 'auth3' || message.action !== 'generate_private_info') return message;
       const data = message.data as { request: ElectionRequest; [key: string]: unknown };
       const { request, requestHash: hash } = normalised({ ...data.request, title: 'Another election' });
-      return { ...message, data: { ...data, request, request_hash: hash } as never };
+      const { services } = test.authorities[0]!;
+      const sessions = data.sessions as string[];
+      const ordered = { kind: 'election', election_id: 7, request_hash: hash, sessions } as const;
+      const order = signOrder(services, ordered);
+      return { ...message, data: { ...data, request, request_hash: hash, order } as never };
     };
     await test.create({ id: 7 });
     const { message, code } = await failureOf(7);

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import type { Task } from '../../lib/engine/model.ts';
 import { simple } from '../../lib/engine/tree.ts';
 import { ConclaveError } from '../../lib/errors.ts';
+import { signOrder } from '../../tasks/election/orders.ts';
 import type { ElectionResults } from '../../tasks/election/results.ts';
 import { parseTallyRequest, tallyRequestHash } from '../../tasks/election/tally-request.ts';
 import { requestTally, resetTally } from '../../tasks/tally/request.ts';
@@ -178,14 +179,13 @@ describe('tallying, against everybody: two of three authorities', function () {
     const other = test.votesRequest(1, lines.slice(0, 1));
     const review = await authority('auth3').node.tasks();
     const known = review.findLast(({ action }) => action === 'review_tally')!.input as { request: object };
+    const review_tally = { queue: 'orchestra_performer', action: 'review_tally' };
+    const reviewedAgain = await ask('auth3', { ...review_tally, data: known as never });
+    expect(reviewedAgain.error?.message).to.contain('was reviewed already');
     const request = { ...known.request, ...other };
-    const data = {
-      request,
-      request_hash: tallyRequestHash(parseTallyRequest(request)),
-      tally_id: about.tally_id,
-    } as never;
-    const reviewed = await ask('auth3', { queue: 'orchestra_performer', action: 'review_tally', data });
-    expect(reviewed.error?.message).to.contain('was reviewed already');
+    const data = reviewInputOf(authority(DIRECTOR), request, about.tally_id!);
+    const reviewed = await ask('auth3', { ...review_tally, data });
+    expect(reviewed.error?.message).to.contain('ordered two different things');
 
     // A file that was exchanged on the disk of the authority.
     await copyFile(proof('auth3', 'Ciphertexts.bt'), proof('auth3', 'proofs/Ciphertexts02.bt'));
@@ -297,11 +297,7 @@ describe('tallying, against everybody: two of three authorities', function () {
         ? message
         : {
             ...message,
-            data: {
-              ...(message.data as object),
-              request: fewer,
-              request_hash: tallyRequestHash(fewer),
-            } as never,
+            data: reviewInputOf(authority(DIRECTOR), fewer, (message.data as { tally_id: string }).tally_id),
           };
     expect((await test.tally(1, lines)).status).to.equal('error');
     const { message, code } = await told(1);
@@ -423,4 +419,12 @@ function hold(
     return run();
   });
   return { held, release: () => release(undefined) };
+}
+
+/** An order to review that a director signs. */
+function reviewInputOf({ services }: TestAuthority, given: object, tally_id: string): never {
+  const request = parseTallyRequest(given);
+  const request_hash = tallyRequestHash(request);
+  const ordered = { kind: 'tally', election_id: request.election_id, request_hash, tally_id } as const;
+  return { request, request_hash, tally_id, order: signOrder(services, ordered) } as never;
 }
