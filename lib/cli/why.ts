@@ -19,7 +19,9 @@ export function addWhy(program: Command, terminal: Terminal): void {
         if (options.json) return terminal.out(JSON.stringify(whyView(why), null, 4));
         terminal.out(harmless(`* ${taskLine(task)}`));
         terminal.out(harmless(why.sentence));
-        if (why.waitingFor === 'approval') {
+        // What the operators of a peer are asked cannot be decided here.
+        const asked = why.waitingFor === 'approval' ? await engine.store.task(why.taskId) : undefined;
+        if (asked?.type === 'external') {
           const short = shortId(why.taskId);
           terminal.note(`Look at it: conclave --show-external ${short}`);
           terminal.note(`Decide:     conclave --finish ${short} '{"status": "accepted"}'`);

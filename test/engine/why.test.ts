@@ -175,6 +175,91 @@ const CASES: [string, WhyFacts, Awaited, string][] = [
     'lost its reservation, and is invited again (round 2: reservations were lost once)',
   ],
   [
+    'a message on its way',
+    facts(sent, { peer, pending: [{ ...message, attempts: 1 }] }),
+    'delivery',
+    'its message of 2030-01-01T12:20:00.000Z is on its way to Beta, which has not answered yet',
+  ],
+  [
+    'a peer that is asked',
+    facts(sent, {
+      peer,
+      told: { at: at(2), error: null },
+      timers: [{ kind: 'pingback', fireAt: at(40) }],
+    }),
+    'peer',
+    'Beta has it since 2030-01-01T12:02:00.000Z, and has not reported yet; it is asked at 2030-01-01T12:40:00.000Z',
+  ],
+  [
+    'an original that may have taken it',
+    facts(sent, {
+      peer: { ...peer, dialect: 'frestq' },
+      told: { at: at(2), error: { code: 'peer_error', message: 'it answered 500' } },
+    }),
+    'peer',
+    'Beta has it since 2030-01-01T12:02:00.000Z, and has not reported yet; whether it took it is in doubt: it answered 500; it is an original, which cannot be asked how far it is, and the task is not sent again',
+  ],
+  [
+    'a peer that was removed while it has the task',
+    facts(sent),
+    'peer',
+    'a peer that was removed here (b) has it since 2030-01-01T12:00:00.000Z, and has not reported yet',
+  ],
+  [
+    'reservations lost in every way',
+    facts({ ...sent, status: 'syncing', epoch: 5 }, { peer, lost: { expired: 2, yielded: 1, other: 1 } }),
+    'reservation',
+    'waits for a reservation of Beta, since 2030-01-01T12:00:00.000Z (round 5: 2 reservations expired, 1 reservation gave way to an older task, 1 reservation was lost otherwise)',
+  ],
+  [
+    'a quorum that is there',
+    facts(
+      { status: 'executing', type: 'parallel', children: 3 },
+      { unfinishedChildren: 1, timers: [{ kind: 'quorum', fireAt: at(33) }] },
+    ),
+    'subtask',
+    'waits for 1 of its 3 subtasks (enough of them are there; the others have until 2030-01-01T12:33:00.000Z)',
+  ],
+  [
+    'a handler that was interrupted',
+    facts({ ...ready, runAt: at(31), takeovers: 1 }),
+    'retry',
+    'its handler was interrupted; it is tried again at 2030-01-01T12:31:00.000Z',
+  ],
+  [
+    'a letter that was not answered until its deadline',
+    facts(
+      { ...sent, status: 'error', error: failed },
+      {
+        peer,
+        director: 'Gamma',
+        dead: { status: null, error: { code: 'undeliverable', message: 'too late' }, settled: at(9) },
+      },
+    ),
+    'nothing',
+    'ended with an error at 2030-01-01T12:00:00.000Z: act (01234567) could not be told to Beta, and was given up at 2030-01-01T12:09:00.000Z: too late; see why it was away (conclave peers check), then Gamma can ask again',
+  ],
+  [
+    'an end that a peer refuses to hear of',
+    facts(
+      { isReceived: true, isLocal: false, peerId: 'b', status: 'finished' },
+      {
+        peer,
+        dead: {
+          status: 404,
+          error: {
+            code: 'peer_refused',
+            message: 'refused',
+            data: { code: 'task_not_found', reason: 'no such task' },
+          },
+          settled: at(9),
+        },
+      },
+    ),
+    'nothing',
+    'has finished at 2030-01-01T12:00:00.000Z: what became of it could not be told to Beta, and was given up at 2030-01-01T12:09:00.000Z: Beta answered 404: no such task; Beta does not know the task any more: its database may have been restored',
+  ],
+  [
     'nothing that is known',
     facts({ status: 'executing' }),
     'nothing',
