@@ -91,19 +91,6 @@ for (const { name, p } of [
       );
     });
 
-    it('given Buffers, whose slices share memory, changes none of them', () => {
-      const some = elements.slice(2, 6);
-      const [prime, bases, exponent] = [[p], some, [q - 2n]].map((values) => Buffer.from(encode(values)));
-      const other = new ModpKernel(prime!, width);
-      expect(decode(other.power(bases!, exponent!))).to.deep.equal(some.map((x) => power(x, q - 2n, p)));
-      other.fixedBase(bases!.subarray(0, width), exponent!);
-      expect([prime!, bases!, exponent!].map((octets) => decode(octets))).to.deep.equal([
-        [p],
-        some,
-        [q - 2n],
-      ]);
-    });
-
     it('given what is no square between 1 and p - 1, names it', () => {
       expect(kernel.firstInvalid(encode([1n, 4n, ...squares]))).to.equal(-1);
       // p is 3 mod 4, so that the opposite of a square is none
@@ -175,6 +162,23 @@ for (const { name, p } of [
     });
   });
 }
+
+describe('modp kernel, its operands', () => {
+  it('given Buffers, whose slices share memory, changes none of them', () => {
+    // one size: what is asked is not about numbers, and OpenSSL takes a second to accept a larger prime
+    const p = named('modp14');
+    const width = 256;
+    const decode = (octets: Uint8Array) => integers(octets, width);
+    const some = list(4, () => randomScalar(p - 3n) + 2n);
+    const [prime, bases, exponent] = [[p], some, [p / 2n - 2n]].map((values) =>
+      Buffer.from(integerOctets(values, width)),
+    );
+    const kernel = new ModpKernel(prime!, width);
+    expect(decode(kernel.power(bases!, exponent!))).to.deep.equal(some.map((x) => power(x, p / 2n - 2n, p)));
+    kernel.fixedBase(bases!.subarray(0, width), exponent!);
+    expect([prime!, bases!, exponent!].map(decode)).to.deep.equal([[p], some, [p / 2n - 2n]]);
+  });
+});
 
 describe('modp kernel, Jacobi symbol', () => {
   it('given all pairs of small numbers, equals its definition', () => {
