@@ -7,6 +7,7 @@ import { suggestion } from '../suggestion.ts';
 import { VERSION } from '../version.ts';
 import { addApprovals } from './approvals.ts';
 import { addBallots } from './ballots.ts';
+import { addCompletion } from './completion.ts';
 import { addConsole } from './console.ts';
 import { addDemo } from './demo/command.ts';
 import { addDoctor } from './doctor.ts';
@@ -86,6 +87,7 @@ function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Comm
   addEvidence(program, terminal, ended);
   addBallots(program, terminal, whole);
   addPrune(program, terminal, whole);
+  addCompletion(program, terminal);
   program.action(async () => {
     const [unknown] = program.args;
     if (unknown !== undefined) {
