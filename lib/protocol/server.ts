@@ -26,6 +26,8 @@ import { createRequirePeer, proxyList, type RequirePeer } from './trust.ts';
 
 export interface ServerLimits extends IntakeLimits {
   maxConnections: number;
+  /** For TLS, before anything else is known of a connection. */
+  handshakeMilliseconds: number;
   headersMilliseconds: number;
   /** How long an idle connection stays open. */
   keepAliveMilliseconds: number;
@@ -36,12 +38,14 @@ export const DEFAULT_LIMITS: ServerLimits = {
   bodyMilliseconds: 30_000,
   maxBytesPerPeer: 64 * 1024 * 1024,
   maxConnections: 2000,
+  handshakeMilliseconds: 10_000,
   headersMilliseconds: 10_000,
   keepAliveMilliseconds: 65_000,
 };
 
 const MAX_HEADER_BYTES = 32 * 1024;
-const HANDSHAKE_MILLISECONDS = 10_000;
+/** How long somebody has to read why they were refused. */
+const LINGER_MILLISECONDS = 1000;
 
 /** This node's own certificate; PEM. TLS 1.2 only where an original peer's gateway knows nothing newer. */
 export interface ServerIdentity {
@@ -110,6 +114,8 @@ export function createFederationServer(options: FederationServerOptions): Federa
       { event: 'tls_failed', address: socket.remoteAddress, reason: error.message },
       'TLS handshake failed',
     );
+    // An answer would wait for the handshake to end, and the connection with it, for ever.
+    socket.destroy();
   });
   return {
     app,
@@ -211,7 +217,7 @@ function tlsOptions(identity: ServerIdentity, limits: ServerLimits) {
     requestCert: true,
     // Any certificate may knock; the peer directory decides (D22), and says why in words rather than in a TLS alert.
     rejectUnauthorized: false,
-    handshakeTimeout: HANDSHAKE_MILLISECONDS,
+    handshakeTimeout: limits.handshakeMilliseconds,
     ALPNProtocols: ['http/1.1'],
   };
 }
@@ -244,6 +250,8 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket, log: Log)
   );
   if (socket.writable && !socket.destroyed) {
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    // Who does not close their half would keep the connection.
+    setTimeout(() => socket.destroy(), LINGER_MILLISECONDS).unref();
   } else {
     socket.destroy();
   }

@@ -190,6 +190,8 @@ describe('requests that others asked for (D25)', () => {
         'localhost',
       ]) {
         expect(await refusalOf(download(at('/', host), { client }))).to.include('this machine');
+        const callback = client.postJson(at('/callback', host), { status: 'finished' });
+        expect(await refusalOf(callback)).to.include('this machine');
       }
       expect(requests).to.deep.equal([]);
     });

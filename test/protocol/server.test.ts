@@ -352,6 +352,28 @@ describe('the federation server', () => {
       expect(reply).to.match(/^HTTP\/1.1 408/);
     });
 
+    it('given somebody who holds every connection without a certificate, when their time is up, then a peer is served', async () => {
+      const flooded = await serve(own, {
+        limits: { ...LIMITS, maxConnections: 5, headersMilliseconds: 300, handshakeMilliseconds: 300 },
+      });
+      flooded.peers.add('authority', authority);
+      const sockets = Array.from({ length: 20 }, () => tcpConnect(flooded.port, '127.0.0.1'));
+      try {
+        for (const socket of sockets) socket.on('error', () => {}).resume();
+        await Promise.all(sockets.map((socket) => once(socket, 'close')));
+        const { status } = await call({
+          port: flooded.port,
+          identity: authority,
+          path: '/api/queues/q/',
+          body: body('after the flood'),
+        });
+        expect(status).to.equal(200);
+      } finally {
+        for (const socket of sockets) socket.destroy();
+        await flooded.close();
+      }
+    });
+
     it('given a client that goes away in the middle of a body, when the next one posts, then it is served', async () => {
       const request = httpsRequest({
         host: '127.0.0.1',
