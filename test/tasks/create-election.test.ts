@@ -171,6 +171,7 @@ describe('creating an election, against everybody', function () {
       ['mixnet_queue', 'decryption_commitment', { ...about, from: 1, active: [1] }],
       ['mixnet_queue', 'decryption_reply', { ...about, from: 1, active: [1], commitments: {} }],
       ['orchestra_performer', 'compare_tally', { ...about, with: [1] }],
+      ['orchestra_performer', 'give_up', { ...about, reason: 'I do not like it' }],
       ['orchestra_performer', 'generate_private_info_mixnet', about],
       ['orchestra_performer', 'publish_election', about],
       ['orchestra_performer', 'check_tally_approval', about],
@@ -184,6 +185,27 @@ describe('creating an election, against everybody', function () {
         error!.code,
       );
     }
+  });
+
+  it('given a director that gives a creation up, when another one has begun meanwhile, then that one is not meant', async () => {
+    test.settings.get('auth2')!.autoAccept = false;
+    const [director, authority] = test.authorities;
+    const created = test.create({ id: 11 });
+    await until('the election at auth2', () => findElection(authority!.services.db, '11'));
+    const giveUp = async (session_id: string) => {
+      const data = { election_id: 11, session_id, tally_id: null, reason: 'too late' };
+      const task = { queue: 'orchestra_performer', action: 'give_up', data };
+      const { engine } = director!.node;
+      return await engine.ended(await engine.create(simple({ receiver: authority!.node.url, ...task })));
+    };
+    expect((await giveUp('0-of-an-earlier-one')).output).to.deep.equal({ given_up: false });
+    expect((await findElection(authority!.services.db, '11'))?.status).to.equal('requested');
+    const [session] = await sessionsOf(authority!.services.db, '11');
+    expect((await giveUp(session!.sessionId)).output).to.deep.equal({ given_up: true });
+    expect((await findElection(authority!.services.db, '11'))?.status).to.equal('failed');
+    await test.decide('auth2', 'approve_election', { status: 'accepted' });
+    expect((await created).error?.message).to.contain('given up before it was approved');
+    await failureOf(11);
   });
 
   it('given a director that shows an authority another request than it names, then the authority refuses (D32)', async () => {
