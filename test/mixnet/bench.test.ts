@@ -9,7 +9,7 @@ const run = (...args: string[]) => promisify(execFile)(process.execPath, [bench,
 describe('npm run bench:mixnet', () => {
   it('given a small session and --json, when run, then it prints one object of the documented form', async function () {
     this.timeout(30_000);
-    const { stdout } = await run('--n', '40', '--group', 'p256', '--workers', '2', '--json');
+    const { stdout } = await run('--n', '10', '--group', 'p256', '--workers', '2', '--json');
     const results = JSON.parse(stdout) as Record<string, unknown> & { steps: Record<string, unknown> };
     expect(Object.keys(results)).to.deep.equal([
       'n',
@@ -19,7 +19,7 @@ describe('npm run bench:mixnet', () => {
       'ecdh_us',
       'peak_rss_bytes',
     ]);
-    expect([results.n, results.group, results.workers]).to.deep.equal([40, 'p256', 2]);
+    expect([results.n, results.group, results.workers]).to.deep.equal([10, 'p256', 2]);
     expect(Object.keys(results.steps)).to.deep.equal(['shuffle', 'prove', 'decrypt', 'verify']);
     for (const cost of Object.values(results.steps)) {
       const { cpu_us, wall_us } = cost as { cpu_us: number; wall_us: number };
@@ -31,7 +31,7 @@ describe('npm run bench:mixnet', () => {
 
   it('given two numbers of workers, when run, then one process measures both and says what the second gains', async function () {
     this.timeout(60_000);
-    const { stdout } = await run('--n', '30', '--workers', '1,2', '--json');
+    const { stdout } = await run('--n', '10', '--workers', '1,2', '--json');
     const { runs, speedups } = JSON.parse(stdout) as {
       runs: { workers: number; steps: Record<string, { wall_us: number; serial?: number }> }[];
       speedups: { workers: number; over: number; steps: Record<string, number> }[];
