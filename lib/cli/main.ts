@@ -50,7 +50,8 @@ export async function main(
   }
 }
 
-function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Command {
+/** All commands. */
+export function buildProgram(terminal: Terminal, ended: (code: ExitCode) => void): Command {
   const program = new Command('conclave')
     .description('Independent authorities run an election together: one node of them.')
     .version(VERSION)
