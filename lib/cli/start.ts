@@ -51,7 +51,7 @@ export function addStart(
 
 /**
  * Key shares are in the memory of a node that decrypts: a core dump, its own or of a process that it starts, has none of
- * it (TM-37). Where the system offers no such thing, the service manager must forbid core dumps.
+ * it (TM-31). Where the system offers no such thing, the service manager must forbid core dumps.
  */
 async function keepOutOfCoreDumps(): Promise<void> {
   await writeFile('/proc/self/coredump_filter', '0').catch(() => {});
