@@ -6,6 +6,9 @@ import { type GlobalOptions, withEngine } from './node-access.ts';
 import { shortId, taskLine } from './task-text.ts';
 import { harmless, type Terminal } from './terminal.ts';
 
+/** Labels of what `conclave approve` decides; other external tasks are their workflow's. */
+const APPROVALS: ReadonlySet<string> = new Set(['approve_election', 'approve_election_tally']);
+
 export function addWhy(program: Command, terminal: Terminal): void {
   program
     .command('why')
@@ -23,8 +26,13 @@ export function addWhy(program: Command, terminal: Terminal): void {
         const asked = why.waitingFor === 'approval' ? await engine.store.task(why.taskId) : undefined;
         if (asked?.type === 'external') {
           const short = shortId(why.taskId);
-          terminal.note(`Look at it: conclave --show-external ${short}`);
-          terminal.note(`Decide:     conclave --finish ${short} '{"status": "accepted"}'`);
+          if (APPROVALS.has(asked.label ?? '')) {
+            terminal.note(`Look at it and decide: conclave approve ${short}`);
+            terminal.note(`or deny it:            conclave deny ${short} --reason TEXT`);
+          } else {
+            terminal.note(`Look at it: conclave --show-external ${short}`);
+            terminal.note(`Decide:     conclave --finish ${short} '{"status": "accepted"}'`);
+          }
         }
       });
     });
