@@ -73,7 +73,7 @@ export async function restorePrivateShare(
 ): Promise<boolean> {
   const known = await shares(services, electionId);
   if (!isWhole(known, copy)) return false;
-  const files = filesOf(Buffer.from(copy as string, 'base64'));
+  const files = shareFilesOf(Buffer.from(copy as string, 'base64'));
   await services.db.transaction(async (transaction) => {
     for (const { sessionId } of known.sessions) {
       const share: unknown = JSON.parse(files.get(`${sessionId}/${FILE}`)!.toString('utf8'));
@@ -86,7 +86,7 @@ export async function restorePrivateShare(
 }
 
 /** The files of an archive that this node made, in memory only: shares touch no disk unless they are sealed. */
-function filesOf(archive: Buffer): Map<string, Buffer> {
+export function shareFilesOf(archive: Buffer): Map<string, Buffer> {
   const tar = gunzipSync(archive, { maxOutputLength: MAX_ARCHIVE });
   const files = new Map<string, Buffer>();
   for (let at = 0; ; ) {
