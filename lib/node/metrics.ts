@@ -8,9 +8,11 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Engine } from '../engine/engine.ts';
 import type { PeerDirectory } from '../protocol/peers.ts';
 import { countTrail } from '../store/audit.ts';
-import { countMessages, countTasks, countWaitingJobs } from '../store/counts.ts';
+import { countEndedTasks, countMessages, countUnfinishedTasks, countWaitingJobs } from '../store/counts.ts';
 
 const FRESH_MILLISECONDS = 5000;
+/** For what reads a whole table. */
+const RARELY_MILLISECONDS = 600_000;
 
 export interface MetricsOptions {
   readonly db: Knex;
@@ -43,13 +45,15 @@ export class Metrics {
         },
       });
     };
-    const tasks = cached(() => countTasks(db));
+    const unfinished = cached(() => countUnfinishedTasks(db));
+    const ended = cached(() => countEndedTasks(db), RARELY_MILLISECONDS);
     const jobs = cached(() => countWaitingJobs(db));
     const messages = cached(() => countMessages(db));
     collectDefaultMetrics({ register: this.#registry });
     gauge('info', 'Always 1; the version is a label.', ['version'], (each) => each.set({ version }, 1));
     gauge('tasks', 'Tasks by type and status.', ['type', 'status'], async (each) => {
-      for (const { type, status, count } of await tasks()) each.set({ type, status }, count);
+      for (const { type, status, count } of [...(await unfinished()), ...(await ended())])
+        each.set({ type, status }, count);
     });
     gauge('jobs_running', 'Jobs that this process executes now.', [], (each) => each.set(engine.busy));
     gauge('jobs_waiting', 'Jobs that wait for a worker, by queue.', ['queue'], async (each) => {
@@ -149,12 +153,12 @@ function methodOf({ method }: IncomingMessage): string {
 }
 
 /** One answer for all who ask within a few seconds. */
-function cached<T>(ask: () => Promise<T>): () => Promise<T> {
+function cached<T>(ask: () => Promise<T>, milliseconds: number = FRESH_MILLISECONDS): () => Promise<T> {
   let answer: Promise<T> | undefined;
   let until = 0;
   return () => {
     if (answer === undefined || performance.now() > until) {
-      until = performance.now() + FRESH_MILLISECONDS;
+      until = performance.now() + milliseconds;
       answer = ask();
       answer.catch(() => {
         answer = undefined;

@@ -26,6 +26,7 @@ import { createPorts, type Ports } from './federation.ts';
 import { createHealthServer, listenOn } from './health.ts';
 import { loadIdentity } from './identity.ts';
 import { Metrics } from './metrics.ts';
+import { Retention } from './retention.ts';
 import type { Settings } from './settings.ts';
 
 export interface StartOptions extends Pick<AssemblyOptions, 'workflows' | 'definitions' | 'onEnded'> {
@@ -80,12 +81,15 @@ export async function startNode(settings: Settings, options: StartOptions = {}):
     log,
     undeliverable: (items) => engine.undeliverable(items),
   });
+  const { retention_days: days } = settings;
+  const retention = days === undefined ? null : new Retention({ db: opened.database.knex, days, log });
   const state = { stopping: false };
   let operators: ConsoleListener | null = null;
   const ports = openPorts(parts, sender, log);
   const health = createHealth(parts, ports, state);
   const close = async (graceSeconds: number): Promise<void> => {
     await operators?.close();
+    await retention?.stop();
     await Promise.all(ports.all.map((port) => closeWithin(port, graceSeconds)));
     await engine.stop(graceSeconds);
     await sender.stop();
@@ -97,6 +101,7 @@ export async function startNode(settings: Settings, options: StartOptions = {}):
     await parts.trail.start();
     await engine.start();
     await sender.start();
+    retention?.start();
     listenToOthers(parts, sender, log);
     await bulkData.sweep((id) => engine.store.task(id));
     operators = await startConsole(parts, log);

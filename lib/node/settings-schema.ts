@@ -305,6 +305,15 @@ const Sections = z.strictObject({
     .max(3600)
     .default(5)
     .describe('Lease of a claimed task, in seconds: so long after the death of a worker others take over.'),
+  retention_days: z
+    .int()
+    .min(1)
+    .max(36_500)
+    .optional()
+    .describe(
+      'Task trees that ended more than so many days ago are removed, and their messages a week later; once an hour. ' +
+        'Elections, results and the audit trail stay. Unset: never.',
+    ),
   auto_accept_requests: z
     .boolean()
     .default(false)

@@ -16,7 +16,8 @@ import { versionOf } from './tasks.ts';
  */
 const NEEDS_NO_SLOT = `(slot or job not in ('execute', 'reserve') or (job = 'execute' and epoch > 0))`;
 
-const CLAIM = `with without_slot as materialized (
+/** Bindings: see `claim`. */
+export const CLAIM = `with without_slot as materialized (
     select id, slot or job <> 'execute' as takes_none from tasks
     where job_queue = ? and job is not null and worker_id is null and ${NEEDS_NO_SLOT} and run_at <= ?
     order by run_at, id limit ? for update skip locked

@@ -7,11 +7,25 @@ export interface TaskCount {
   count: number;
 }
 
-export async function countTasks(db: Knex): Promise<TaskCount[]> {
+/** Those that have not ended, by the index `tasks_unfinished`: costs as much as there are of them. */
+export async function countUnfinishedTasks(db: Knex): Promise<TaskCount[]> {
   const { rows } = await db.raw<{ rows: TaskCount[] }>(
-    'select task_type as type, status, cast(count(*) as integer) as count from tasks group by task_type, status',
+    `select task_type as type, status, cast(count(*) as integer) as count from tasks
+     where status not in ('finished', 'error') group by task_type, status`,
   );
   return rows;
+}
+
+/** Those that have ended: reads the whole table, from one end to the other. Ask rarely. */
+export async function countEndedTasks(db: Knex): Promise<TaskCount[]> {
+  return await db.transaction(async (transaction) => {
+    await transaction.raw('set local enable_seqscan = on');
+    const { rows } = await transaction.raw<{ rows: TaskCount[] }>(
+      `select task_type as type, status, cast(count(*) as integer) as count from tasks
+       where status in ('finished', 'error') group by task_type, status`,
+    );
+    return rows;
+  });
 }
 
 export interface WaitingJobs {

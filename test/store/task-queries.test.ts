@@ -108,7 +108,7 @@ describe('store: reads of tasks and messages, and what is forgotten', () => {
 
   it('only old, wholly ended trees without undelivered messages are forgotten; messages stay a week longer', async () => {
     const { knex } = node.database;
-    const ended = { status: 'finished', modifiedDate: days(40) } as const;
+    const ended = { status: 'finished', createdDate: days(41), modifiedDate: days(40) } as const;
     await add('gone', ended);
     await add('gone-child', { ...ended, rootId: 'gone', parentId: 'gone' });
     await add('recent', { ...ended, modifiedDate: days(1) });
