@@ -8,7 +8,7 @@ const run = (...args: string[]) => promisify(execFile)(process.execPath, [bench,
 
 describe('npm run bench:mixnet', () => {
   it('given a small session and --json, when run, then it prints one object of the documented form', async function () {
-    this.timeout(30_000);
+    this.timeout(60_000);
     const { stdout } = await run('--n', '10', '--group', 'p256', '--workers', '2', '--json');
     const results = JSON.parse(stdout) as Record<string, unknown> & { steps: Record<string, unknown> };
     expect(Object.keys(results)).to.deep.equal([

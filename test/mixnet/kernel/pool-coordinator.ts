@@ -4,9 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { KernelPool } from '../../../lib/mixnet/kernel/kernel-pool.ts';
 import { ModpKernel } from '../../../lib/mixnet/kernel/modp-kernel.ts';
 import { P256Kernel } from '../../../lib/mixnet/kernel/p256-kernel.ts';
-import { integerOctets, integers, lines, list, Point, pointOctets, randomScalar } from './oracle.ts';
+import { integerOctets, integers, list, Point, pointOctets, randomScalar } from './oracle.ts';
 
-export type Outcome = { error: string; again: string } | Record<string, boolean>;
+export type Outcome = { error: string; again: string } | Record<string, boolean> | Record<string, boolean>[];
 
 const COUNT = 9000;
 const base = pointOctets(Point.BASE);
@@ -21,10 +21,9 @@ function caught(work: () => void): string {
   }
 }
 
-/** Every operation, once by the pool and once by one thread. */
-function compare(threads: number): Record<string, boolean> {
-  using pool = new KernelPool({ threads });
-  const [many, one] = [new P256Kernel(pool), new P256Kernel()];
+/** Every operation, once by each pool and once by one thread. */
+function compare(pools: readonly number[]): Record<string, boolean>[] {
+  const one = new P256Kernel();
   const points = one.fixedBase(base, scalars);
   const some = points.subarray(0, 64 * 600);
   const compressed = new Uint8Array(33 * COUNT);
@@ -37,36 +36,41 @@ function compare(threads: number): Record<string, boolean> {
   const before = scalars.slice();
   const reversed = integerOctets(integers(scalars).reverse());
   const one32 = scalars.subarray(64, 96);
-  const same = (work: (kernel: P256Kernel) => Uint8Array, width = 64): boolean => {
-    const [expected, actual] = [lines(work(one), width), lines(work(many), width)];
-    return expected.length === actual.length && expected.every((line, i) => line === actual[i]);
+  const operations: Readonly<Record<string, (kernel: P256Kernel) => Uint8Array>> = {
+    fixedBase: (kernel) => kernel.fixedBaseSum([{ base, scalars }], points),
+    add: (kernel) => kernel.add(points, base),
+    subtract: (kernel) => kernel.subtract(base, points),
+    negate: (kernel) => kernel.negate(points),
+    total: (kernel) => kernel.total(points),
+    multiScalar: (kernel) => kernel.multiScalar(points, scalars),
+    fewTerms: (kernel) => kernel.multiScalar(points.subarray(0, 64), scalars.subarray(0, 32)),
+    power: (kernel) => kernel.power(some, scalars.subarray(0, 32)),
+    powers: (kernel) => kernel.power(some, scalars.subarray(0, 32 * 600)),
+    decompress: (kernel) => kernel.decompress(compressed).points,
+    lift: (kernel) => kernel.lift(points).points,
+    ringAdd: ({ ring }) => ring.add(scalars, reversed),
+    ringSubtract: ({ ring }) => ring.subtract(one32, scalars),
+    ringMultiply: ({ ring }) => ring.multiply(scalars, reversed),
+    ringMultiplyAdd: ({ ring }) => ring.multiplyAdd(scalars, one32, reversed),
+    ringInner: ({ ring }) => ring.innerProduct(scalars, reversed),
+    ringReduce: ({ ring }) => ring.reduce(points, 64),
+    ringNarrow: ({ ring }) => ring.reduce(points.subarray(0, 9000 * 17), 17),
   };
-  return {
-    fixedBase: same((kernel) => kernel.fixedBaseSum([{ base, scalars }], points)),
-    add: same((kernel) => kernel.add(points, base)),
-    subtract: same((kernel) => kernel.subtract(base, points)),
-    negate: same((kernel) => kernel.negate(points)),
-    total: same((kernel) => kernel.total(points)),
-    multiScalar: same((kernel) => kernel.multiScalar(points, scalars)),
-    fewTerms: same((kernel) => kernel.multiScalar(points.subarray(0, 64), scalars.subarray(0, 32))),
-    power: same((kernel) => kernel.power(some, scalars.subarray(0, 32))),
-    powers: same((kernel) => kernel.power(some, scalars.subarray(0, 32 * 600))),
-    decompress: same((kernel) => kernel.decompress(compressed).points),
-    lift: same((kernel) => kernel.lift(points).points),
-    ringAdd: same(({ ring }) => ring.add(scalars, reversed), 32),
-    ringSubtract: same(({ ring }) => ring.subtract(one32, scalars), 32),
-    ringMultiply: same(({ ring }) => ring.multiply(scalars, reversed), 32),
-    ringMultiplyAdd: same(({ ring }) => ring.multiplyAdd(scalars, one32, reversed), 32),
-    ringInner: same(({ ring }) => ring.innerProduct(scalars, reversed), 32),
-    ringReduce: same(({ ring }) => ring.reduce(points, 64), 32),
-    ringNarrow: same(({ ring }) => ring.reduce(points.subarray(0, 9000 * 17), 17), 32),
-    ringLengths:
-      caught(() => many.ring.add(scalars, scalars.subarray(64))).includes('different lengths') &&
-      caught(() => many.ring.multiply(scalars, new Uint8Array(33))).includes('33 octets'),
-    unchanged: Buffer.compare(scalars, before) === 0,
-    check: many.firstInvalid(points) === -1 && many.firstInvalid(bad) === 8888,
-    tooLong: caught(() => many.multiScalar(points, scalars, 128)).includes('128'),
-  };
+  const expected = Object.entries(operations).map(([what, work]) => ({ what, work, result: work(one) }));
+  return pools.map((threads) => {
+    using pool = new KernelPool({ threads });
+    const many = new P256Kernel(pool);
+    const same = expected.map(({ what, work, result }) => [what, Buffer.compare(work(many), result) === 0]);
+    return {
+      ...(Object.fromEntries(same) as Record<string, boolean>),
+      ringLengths:
+        caught(() => many.ring.add(scalars, scalars.subarray(64))).includes('different lengths') &&
+        caught(() => many.ring.multiply(scalars, new Uint8Array(33))).includes('33 octets'),
+      unchanged: Buffer.compare(scalars, before) === 0,
+      check: many.firstInvalid(points) === -1 && many.firstInvalid(bad) === 8888,
+      tooLong: caught(() => many.multiScalar(points, scalars, 128)).includes('128'),
+    };
+  });
 }
 
 /** One job with a helper that fails; then another, which the pool must refuse. */
@@ -119,7 +123,7 @@ const { scenario } = workerData as { scenario: string };
 const [name, argument = ''] = scenario.split(':');
 const outcome =
   name === 'compare'
-    ? compare(Number(argument))
+    ? compare(argument.split(',').map(Number))
     : name === 'compareModp'
       ? compareModp(Number(argument))
       : name === 'fail'
