@@ -153,6 +153,8 @@ export const auditQuery = z.strictObject({
   peer: text(200).optional(),
   task: text(200).optional(),
   election: text(128).optional(),
+  /** A part of the entry as it is written, capital or small. */
+  text: text(200).optional(),
   since: z.iso.datetime().optional(),
   until: z.iso.datetime().optional(),
 });
@@ -221,7 +223,7 @@ export interface ConsoleApi {
   /** A dead letter, once more. */
   'POST /api/messages/:sequence/resend': { answer: Views.MessageView };
 
-  /** Newest first. */
+  /** Newest first. A page may hold fewer than `limit` although there are more: `next` tells. */
   'GET /api/audit': { query: z.input<typeof auditQuery>; answer: Views.Page<Views.AuditEntryView> };
 }
 

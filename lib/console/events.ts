@@ -5,7 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { reasonOf } from '../errors.ts';
+import { latestBlock } from '../operator/audit.ts';
 import type { OperatorServices } from '../operator/services.ts';
+import type { VerificationView } from '../operator/views.ts';
 import type { Log } from '../protocol/log.ts';
 import type { ConsoleEvents } from './contract.ts';
 import { cookieOf } from './guards.ts';
@@ -24,6 +26,7 @@ interface Seen {
   readonly elections: ReadonlyMap<string, string>;
   readonly peers: ReadonlyMap<string, string>;
   readonly messages: string;
+  readonly latestBlock: number | null;
 }
 
 export class EventFeed {
@@ -63,6 +66,11 @@ export class EventFeed {
       if (this.#watchers.size === 0) this.close();
     });
     if (this.#timer === undefined) this.#lookSoon(0);
+  }
+
+  /** A step of a verification, or its end. Nobody is told when nobody watches: whoever comes asks. */
+  verification(view: VerificationView): void {
+    if (this.#watchers.size > 0) this.#emit('verification', view);
   }
 
   close(): void {
@@ -144,6 +152,7 @@ export class EventFeed {
       const [pending = 0, dead = 0] = now.messages.split(' ').map(Number);
       this.#emit('messages', { pending, dead });
     }
+    if (before.latestBlock !== now.latestBlock) this.#emit('audit', { latest_block: now.latestBlock });
   }
 
   #emit<K extends keyof ConsoleEvents>(type: K, data: ConsoleEvents[K]): void {
@@ -173,7 +182,8 @@ function changed(before: ReadonlyMap<string, string>, now: ReadonlyMap<string, s
 }
 
 /** Unfinished tasks are few; those that have ended are those that are no longer among them. */
-async function look({ db, peers }: OperatorServices): Promise<Seen> {
+async function look(services: OperatorServices): Promise<Seen> {
+  const { db, peers } = services;
   const { rows: tasks } = await db.raw<{
     rows: { id: string; root: string; modified: Date; approval: boolean }[];
   }>(
@@ -206,5 +216,6 @@ async function look({ db, peers }: OperatorServices): Promise<Seen> {
         ]),
     ),
     messages: `${counts[0]!.pending} ${counts[0]!.dead}`,
+    latestBlock: await latestBlock(services),
   };
 }

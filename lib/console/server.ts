@@ -8,12 +8,14 @@ import type { z } from 'zod';
 import { ConclaveError, reasonOf } from '../errors.ts';
 import { JsonRefused, parseJson } from '../json.ts';
 import * as approvals from '../operator/approvals.ts';
+import { auditEntries } from '../operator/audit.ts';
 import { decide } from '../operator/decisions.ts';
 import * as elections from '../operator/elections.ts';
 import * as messages from '../operator/messages.ts';
 import * as peers from '../operator/peers.ts';
 import type { OperatorServices } from '../operator/services.ts';
 import * as tasks from '../operator/tasks.ts';
+import { Verifications } from '../operator/verifications.ts';
 import { readBody } from '../protocol/body.ts';
 import type { Log } from '../protocol/log.ts';
 import * as contract from './contract.ts';
@@ -51,7 +53,8 @@ export function createConsole(options: ConsoleOptions): { app: Express; close():
   app.set('etag', false);
   const feed = new EventFeed(services, options.version, log);
   app.use(confine, onlyHosts(options.hosts), onlyOwnPages);
-  app.use('/api', api(options, feed));
+  const verifications = new Verifications(services, (view) => feed.verification(view));
+  app.use('/api', api(options, feed, verifications));
   app.use(
     '/assets',
     express.static(`${ASSETS}assets`, { immutable: true, maxAge: '1y', fallthrough: false }),
@@ -62,10 +65,16 @@ export function createConsole(options: ConsoleOptions): { app: Express; close():
     });
   });
   app.use(failed(log));
-  return { app, close: () => feed.close() };
+  return {
+    app,
+    close() {
+      feed.close();
+      void verifications.close();
+    },
+  };
 }
 
-function api(options: ConsoleOptions, feed: EventFeed): express.Router {
+function api(options: ConsoleOptions, feed: EventFeed, verifications: Verifications): express.Router {
   const { operator: services, secure } = options;
   const { db } = services;
   const router = express.Router({ caseSensitive: true });
@@ -87,10 +96,12 @@ function api(options: ConsoleOptions, feed: EventFeed): express.Router {
   router.get('/events', (request, response) => feed.serve(request, response));
   router.get('/me', async (_request, response) => void response.json(await me(options, response)));
   approvalRoutes(router, services);
-  electionRoutes(router, services);
+  electionRoutes(router, services, verifications);
   taskRoutes(router, services);
   peerRoutes(router, services);
   messageRoutes(router, services);
+  auditRoutes(router, services);
+  // The key ceremony's operations go here: routes of their own, over a module of lib/operator.
   router.use((request) => {
     throw new ConclaveError('not_found', { path: request.originalUrl.slice(0, 200) });
   });
@@ -144,12 +155,23 @@ function approvalRoutes(router: express.Router, services: OperatorServices): voi
   });
 }
 
-function electionRoutes(router: express.Router, services: OperatorServices): void {
+function electionRoutes(
+  router: express.Router,
+  services: OperatorServices,
+  verifications: Verifications,
+): void {
   router.get('/elections', async (request, response) => {
     response.json(await elections.elections(services, queryOf(request, contract.pageQuery)));
   });
   router.get('/elections/:id', async ({ params }, response) => {
-    response.json(await elections.election(services, params.id));
+    response.json(await elections.election(services, params.id, (tally) => verifications.of(tally)));
+  });
+  const verification = '/elections/:id/tallies/:tally/verification';
+  router.get(verification, ({ params }, response) => {
+    response.json(verifications.demand(params.id, params.tally));
+  });
+  router.post(verification, async ({ params }, response) => {
+    response.status(202).json(await verifications.start(params.id, params.tally, by(response)));
   });
   router.get('/elections/:id/downloads/:name', async ({ params }, response) => {
     const { size, stream } = await elections.download(services, params.id, params.name);
@@ -196,6 +218,10 @@ function peerRoutes(router: express.Router, services: OperatorServices): void {
   router.get('/peers', async (_request, response) => {
     response.json({ items: await peers.peers(services), self: peers.self(services) });
   });
+  router.get('/peers/self/file', (_request, response) => {
+    response.attachment(`${services.node.name}.peer.json`).type('application/octet-stream');
+    response.send(Buffer.from(services.peerFile()));
+  });
   router.post('/peers/preview', async (request, response) => {
     const { file } = await bodyOf(request, contract.previewInput);
     response.json(peers.previewPeer(services, file));
@@ -233,6 +259,12 @@ function messageRoutes(router: express.Router, services: OperatorServices): void
   router.post('/messages/:sequence/resend', async ({ params }, response) => {
     await messages.resendMessage(services, params.sequence, by(response));
     response.json(await messages.message(services, params.sequence));
+  });
+}
+
+function auditRoutes(router: express.Router, services: OperatorServices): void {
+  router.get('/audit', async (request, response) => {
+    response.json(await auditEntries(services, queryOf(request, contract.auditQuery)));
   });
 }
 

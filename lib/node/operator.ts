@@ -2,6 +2,7 @@
 import { ConclaveError, reasonOf } from '../errors.ts';
 import type { OperatorServices } from '../operator/services.ts';
 import type { ReachablePeer } from '../protocol/client.ts';
+import { writePeerFile } from '../protocol/peer-file.ts';
 import { record } from '../store/audit.ts';
 import type { Assembly } from './assembly.ts';
 
@@ -19,6 +20,11 @@ export function operatorServices(parts: Assembly): OperatorServices {
     elections: services,
     approvalsRequired: settings.approvals_required,
     certificate: () => identity.current.certificate,
+    peerFile() {
+      const { certificate, privateKey } = identity.current;
+      const { name, root_url: url } = settings;
+      return writePeerFile({ name, url, roles: ['authority'], certificate }, privateKey);
+    },
     record: (transaction, entry) => record(transaction, entry),
     requestElection: (body) => workflows().requestElection(body),
     requestTally: (body) => workflows().requestTally(body),
@@ -26,10 +32,10 @@ export function operatorServices(parts: Assembly): OperatorServices {
       const peer = peers.byId(peerId);
       if (peer?.url == null) return { date: null, refusal: 'it has no URL: it only calls this node' };
       try {
-        const { status, text } = await client.askIdentity(peer as ReachablePeer, signal);
+        const { status, text, date = null } = await client.askIdentity(peer as ReachablePeer, signal);
         // An original answers 404, and is there.
         return {
-          date: null,
+          date,
           refusal: status === 200 || status === 404 ? null : `it answered ${status}: ${text}`,
         };
       } catch (thrown) {

@@ -2,18 +2,27 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hashFile } from '../../tasks/election/hash.ts';
 import type { ElectionRecord } from '../../tasks/election/records.ts';
 import { findElection, sessionsOf } from '../../tasks/election/records.ts';
 import { ConclaveError } from '../errors.ts';
 import type { Json } from '../json.ts';
 import { listedTasks } from '../store/task-pages.ts';
 import { pendingApprovals } from './approvals.ts';
-import { electionDetails } from './election-details.ts';
+import { authorityIdentities, electionDetails } from './election-details.ts';
+import { type ElectionParts, electionParts, type Outcome } from './parts.ts';
+import { PUBLISHED, publishedOf } from './published.ts';
 import type { OperatorServices } from './services.ts';
 import { hashView, taskSummary } from './shown.ts';
 import { nameOf } from './tasks.ts';
-import type { DownloadView, ElectionSummary, ElectionView, Page, TallyStatus, TallyView } from './views.ts';
+import type {
+  ElectionStatus,
+  ElectionSummary,
+  ElectionView,
+  Page,
+  TallyStatus,
+  TallyView,
+  VerificationView,
+} from './views.ts';
 
 interface Row {
   key: string;
@@ -46,20 +55,37 @@ export async function elections(
 const ROWS = `select key, created_date as created, last_modified_date as modified,
   (select status from tallies where election = elections.key order by id desc limit 1) as tally from elections`;
 
-/** @throws ConclaveError `election_not_found` */
-export async function election(services: OperatorServices, id: string): Promise<ElectionView> {
+/**
+ * `verificationOf`: the latest report on a tally, as far as there is one.
+ * @throws ConclaveError `election_not_found`
+ */
+export async function election(
+  services: OperatorServices,
+  id: string,
+  verificationOf: (tallyId: string) => VerificationView | null = () => null,
+): Promise<ElectionView> {
   const { db } = services;
   const record = await findElection(db, id);
   const { rows } = await db.raw<{ rows: Row[] }>(`${ROWS} where key = ?`, [id]);
   if (record === undefined || rows[0] === undefined)
     throw new ConclaveError('election_not_found', { electionId: id });
-  const [sessions, approvals, tallies, downloads, trees] = await Promise.all([
+  const [sessions, approvals, published, trees] = await Promise.all([
     sessionsOf(db, id),
     pendingApprovals(services),
-    talliesOf(services, id),
-    downloadsOf(services, id),
+    publishedOf(services, id),
     treesOf(services, id),
   ]);
+  const authorities = authorityIdentities(services, record.request);
+  const questionOf = (session: string): number | null =>
+    sessions.find(({ sessionId }) => sessionId === session)?.question ?? null;
+  const parts = await electionParts(services, id, authorities, questionOf, CREATED[record.status]);
+  const tallies = (await talliesOf(services, id, parts)).map((tally) => ({
+    ...tally,
+    ...(tally.tally_hash !== null && tally.tally_hash === published.tallyHash
+      ? { results: published.results, downloads: published.downloads }
+      : {}),
+    verification: verificationOf(tally.tally_id),
+  }));
   const waiting = approvals.some(({ election_id }) => election_id === id);
   return {
     ...summaryOf(services, record, rows[0], waiting),
@@ -71,10 +97,10 @@ export async function election(services: OperatorServices, id: string): Promise<
       public_key: session.publicKey as unknown as Json,
       share: session.shareDeleted ? 'deleted' : session.sealedShare === null ? 'none' : 'held',
     })),
-    creation: [],
+    creation: parts.creation,
     tallies,
     trees,
-    downloads,
+    downloads: published.downloads,
   };
 }
 
@@ -101,7 +127,24 @@ function summaryOf(
   };
 }
 
-async function talliesOf(services: OperatorServices, id: string): Promise<TallyView[]> {
+const CREATED: Record<ElectionStatus, Outcome> = {
+  requested: 'under_way',
+  approved: 'under_way',
+  created: 'well',
+  denied: 'failed',
+  failed: 'failed',
+};
+const TALLIED: Record<TallyStatus, Outcome> = {
+  requested: 'under_way',
+  approved: 'under_way',
+  mixing: 'under_way',
+  published: 'well',
+  denied: 'failed',
+  failed: 'failed',
+  reset: 'failed',
+};
+
+async function talliesOf(services: OperatorServices, id: string, parts: ElectionParts): Promise<TallyView[]> {
   const { rows } = await services.db.raw<{
     rows: {
       tally_id: string;
@@ -121,7 +164,7 @@ async function talliesOf(services: OperatorServices, id: string): Promise<TallyV
     tally_hash: row.tally_hash,
     created_date: row.created_date.toISOString(),
     modified_date: row.last_modified_date.toISOString(),
-    authorities: [],
+    authorities: parts.tally(row.tally_id, TALLIED[row.status]),
     results: null,
     downloads: [],
     verification: null,
@@ -142,21 +185,6 @@ async function treesOf(services: OperatorServices, id: string): Promise<Election
     rows.map((row) => row.id),
   );
   return listed.map((each) => taskSummary(each, nameOf(services), null));
-}
-
-/** What the node publishes of an election, by these names alone. */
-const PUBLISHED = ['tally.tar.gz', 'tally.tar.gz.sha256'];
-
-async function downloadsOf(services: OperatorServices, id: string): Promise<DownloadView[]> {
-  const found: DownloadView[] = [];
-  for (const name of PUBLISHED) {
-    const path = join(services.elections.publicFolder, id, name);
-    const entry = await stat(path).catch(() => null);
-    if (entry === null) continue;
-    const url = `/api/elections/${encodeURIComponent(id)}/downloads/${name}`;
-    found.push({ name, url, size: entry.size, sha256: (await hashFile(path)).toString('hex') });
-  }
-  return found;
 }
 
 /** @throws ConclaveError `election_not_found`, `not_found` */

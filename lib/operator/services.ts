@@ -28,6 +28,8 @@ export interface OperatorServices {
   readonly approvalsRequired: number;
   /** This node's own certificate, PEM. */
   readonly certificate: () => string;
+  /** This node's peer file, for the operators of others. */
+  readonly peerFile: () => string;
   /** Writes an entry of the audit trail in the transaction of what it tells of (D24). */
   readonly record: (transaction: Knex, entry: OperatorEntry) => Promise<void>;
   /** As if an election manager asked again: checked as a request is. */

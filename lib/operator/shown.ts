@@ -64,7 +64,7 @@ export function taskSummary(task: ListedTask | Task, nameOf: NameOfPeer, why: st
   };
 }
 
-function progressOf(progress: Json): TaskSummary['progress'] {
+export function progressOf(progress: Json): TaskSummary['progress'] {
   if (typeof progress !== 'object' || progress === null || Array.isArray(progress)) return null;
   const { step, done, total } = progress;
   if (typeof done !== 'number') return null;

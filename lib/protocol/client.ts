@@ -34,6 +34,8 @@ export interface Answer {
   /** The text that says what is wrong, for people. */
   text: string;
   retryAfterMilliseconds: number | null;
+  /** The peer's clock, to the second, as its `Date` header says; null: it says nothing. */
+  date?: Date | null;
 }
 
 /** No answer. `connected`: the request may have arrived. */
@@ -182,7 +184,13 @@ async function readAnswer(response: Dispatcher.ResponseData): Promise<Answer> {
     body,
     text: messageOf(body) ?? `HTTP ${status}`,
     retryAfterMilliseconds: retryAfter(headers['retry-after']),
+    date: dateOf(headers.date),
   };
+}
+
+function dateOf(header: string | string[] | undefined): Date | null {
+  const date = new Date(typeof header === 'string' ? header : Number.NaN);
+  return Number.isNaN(date.getTime()) ? null : date;
 }
 
 function jsonOrNull(text: string): unknown {

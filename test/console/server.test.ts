@@ -134,7 +134,7 @@ describe('the console: a real node, real HTTP', function () {
     );
     const { body: children } = await call('GET', `/api/tasks/${root}/children?limit=1&why=true`, session);
     expect(children.items.map(({ label }: { label: string }) => label)).to.deep.equal(['one']);
-    expect(children.items[0].why).to.contain('waits for a decision here');
+    expect(children.items[0].why).to.contain('waits for a decision of the operators');
     const rest = await call('GET', `/api/tasks/${root}/children?after=${children.next}`, session);
     expect(rest.body.items.map(({ label }: { label: string }) => label)).to.deep.equal(['two']);
     const finished = await call('POST', `/api/tasks/${children.items[0].id}/finish`, session, {

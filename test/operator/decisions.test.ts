@@ -38,6 +38,7 @@ describe('operators decide on elections (D33)', function () {
       elections: services,
       approvalsRequired,
       certificate: () => certificate,
+      peerFile: () => '',
       record: async (_transaction, entry) => void recorded.push(entry),
       requestElection: impossible,
       requestTally: impossible,
