@@ -39,9 +39,9 @@ export class Trust {
     }
   }
 
-  /** Whether anything is pinned that may be of this node. */
+  /** Whether anything is pinned that is of this node: then nothing else may sign for it. */
   knows(node: string): boolean {
-    return this.#pinned.some((one) => one.node === node || (one.node === null && this.#free(one, node)));
+    return this.#pinned.some((one) => one.node === node || this.#nodes.get(one.fingerprint) === node);
   }
 
   isPinned(fingerprint: string, node: string): boolean {
