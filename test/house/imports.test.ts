@@ -18,10 +18,12 @@ const PURE_PARSERS = ['json', 'certificate', 'wire-dates'].map((name) => `lib/pr
 /** What a folder may import besides itself and, but for the mix-net, the files that lie in lib/ itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   bin: ['cli'],
-  cli: ['node', 'tasks', 'console', ...BELOW_NODE],
-  node: ['tasks', 'console', ...BELOW_NODE],
+  cli: ['node', 'operator', 'tasks', 'console', ...BELOW_NODE],
+  node: ['operator', 'tasks', 'console', ...BELOW_NODE],
+  // What operators do, for console and commands: over the engine, and over what the elections tell of themselves.
+  operator: ['tasks', ...BELOW_NODE],
   tasks: ['engine', 'audit', 'store', 'mixnet'],
-  console: ['engine', 'audit', 'store', 'protocol'],
+  console: ['operator', 'engine', 'audit', 'store', 'protocol'],
   protocol: ['engine', 'audit', 'store'],
   store: ['engine', 'audit'],
   // Of each other: the engine's messages, and the shape of an entry.
@@ -30,7 +32,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   mixnet: [],
   migrations: [],
   lib: [],
-  entry: ['cli', 'node', 'tasks', 'console', ...BELOW_NODE],
+  entry: ['cli', 'node', 'operator', 'tasks', 'console', ...BELOW_NODE],
 };
 
 interface Import {
