@@ -91,6 +91,7 @@ export class Engine {
       ownUrl: node.url,
       peerIdOf: (url) => (url === node.url ? null : peers.idByUrl(url)),
       isDefined: (queue, action) => registry.task(queue, action) !== undefined,
+      slotsOf: (queue) => (queues[queue] ?? DEFAULT_QUEUE).maxThreads,
       isContainerHandler: (name) => registry.container(name) !== undefined,
       newId: chance.newId,
     };

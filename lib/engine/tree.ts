@@ -158,6 +158,8 @@ export interface Resolver {
   peerIdOf(url: string): string | null | undefined;
   ownUrl: string;
   isDefined(queue: string, action: string): boolean;
+  /** How many tasks of a queue of this node run at a time. */
+  slotsOf(queue: string): number;
   isContainerHandler(name: string): boolean;
   newId(): string;
 }
@@ -171,6 +173,7 @@ export function resolve(tree: TreeNode, resolver: Resolver, depth = 1): Resolved
   if (depth > MAX_DEPTH)
     throw new ConclaveError('invalid_tree', { reason: `it is nested more than ${MAX_DEPTH} deep` });
   check(tree, resolver);
+  if (tree.type === 'synchronized') checkSlots(tree, resolver);
   const peerId = receiver === null ? null : resolver.peerIdOf(receiver);
   if (peerId === undefined) throw new ConclaveError('unknown_peer', { url: receiver });
   return {
@@ -180,6 +183,22 @@ export function resolve(tree: TreeNode, resolver: Resolver, depth = 1): Resolved
     receiverUrl: peerId === null ? resolver.ownUrl : receiver!,
     children: tree.children.map((child) => resolve(child, resolver, depth + 1)),
   };
+}
+
+/** Those that start together hold a slot each at the same time: more than there are would wait for one another for ever. */
+function checkSlots({ children, quorum }: TreeNode, resolver: Resolver): void {
+  const spared = children.length - (quorum ?? children.length);
+  const here = children.filter(
+    ({ type, receiver }) => type === 'simple' && (receiver === null || resolver.peerIdOf(receiver) === null),
+  );
+  for (const [queue, wanted] of Map.groupBy(here, (child) => child.queue)) {
+    const slots = resolver.slotsOf(queue);
+    if (wanted.length - spared <= slots) continue;
+    const reason =
+      `${wanted.length} tasks of the queue ${queue} are to start together here, and it runs ${slots} at a time: ` +
+      'raise max_threads of the queue, or make the tasks fewer';
+    throw new ConclaveError('invalid_tree', { reason });
+  }
 }
 
 const MAX_ID = 128;

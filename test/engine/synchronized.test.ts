@@ -458,7 +458,7 @@ describe('engine: synchronized tasks (FQ-T4, D16)', () => {
     await engine.create(
       synchronized(
         Array.from({ length: 600 }, () => simple({ queue, action: 'sync.perform' })),
-        { handler: 'director' },
+        { handler: 'director', quorum: 1 },
       ),
     );
     await database.knex.raw(`update tasks set run_at = run_at - interval '1 hour' where job = 'reserve'`);
@@ -469,5 +469,17 @@ describe('engine: synchronized tasks (FQ-T4, D16)', () => {
       await database.knex.raw(`select id from tasks where parent_id is null and status = 'executing'`)
     ).rows as { id: string }[];
     for (const { id } of roots) await engine.cancel(id, 'the test is over');
+  });
+
+  it('given more tasks at once than their queue runs here, when they are created, then that is refused, unless a quorum fits', async () => {
+    const { engine } = node('a');
+    const two = () => [1, 2].map(() => simple({ queue, action: 'sync.perform' }));
+    const refused = await engine.create(synchronized(two())).catch((thrown) => thrown);
+    expect(refused).to.include({ code: 'invalid_tree' });
+    expect(refused.message).to.include('2 tasks of the queue performer_queue').and.to.include('max_threads');
+    const nested = await engine.create(synchronized([at('b'), ...two()])).catch((thrown) => thrown);
+    expect(nested).to.include({ code: 'invalid_tree' });
+    const root = await engine.create(synchronized(two(), { quorum: 1 }));
+    await engine.cancel(root, 'the test is over');
   });
 });
