@@ -149,7 +149,7 @@ function Navigation({ me }: { readonly me: MeView | undefined }) {
 function Banners({ me }: { readonly me: MeView | undefined }) {
   const { value } = connection;
   return (
-    <div class="sticky">
+    <section class="sticky" aria-label={t('nav.problems')}>
       <div role="alert">
         {value.state === 'lost' && (
           <div class="banner">
@@ -172,7 +172,7 @@ function Banners({ me }: { readonly me: MeView | undefined }) {
           </p>
         </div>
       ))}
-    </div>
+    </section>
   );
 }
 
@@ -182,7 +182,7 @@ function CurrentPage() {
   if (section === 'approvals' && id !== undefined) return <Approval key={id} id={id} />;
   if (section === 'elections') return id === undefined ? <Elections /> : <Election key={id} id={id} />;
   if (section === 'tasks') return id === undefined ? <Tasks /> : <Tree key="tree" id={id} />;
-  if (section === 'peers') return <Peers />;
+  if (section === 'peers') return <Peers key={id} id={id} />;
   if (section === 'messages') return id === undefined ? <Messages /> : <Message key={id} sequence={id} />;
   if (section === 'audit') return <Audit />;
   return (

@@ -122,3 +122,41 @@ export function Check({ label, checked, onChange }: CheckProps) {
     </div>
   );
 }
+
+interface FileProps {
+  readonly label: string;
+  /** What is said of a file with more bytes. */
+  readonly tooLarge: string;
+  readonly maxBytes: number;
+  /** The file's text. */
+  readonly onChosen: (text: string) => void;
+}
+
+export function FileChooser({ label, tooLarge, maxBytes, onChosen }: FileProps) {
+  const id = useId();
+  const [problem, setProblem] = useState('');
+  const choose = async (file: File | undefined): Promise<void> => {
+    if (file === undefined) return;
+    const fits = file.size <= maxBytes;
+    setProblem(fits ? '' : tooLarge);
+    if (fits) onChosen(await file.text());
+  };
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <input
+        id={id}
+        class="input input-file"
+        type="file"
+        aria-invalid={problem === '' ? undefined : 'true'}
+        aria-describedby={problem === '' ? undefined : `${id}-problem`}
+        onChange={(event) => void choose(event.currentTarget.files?.[0])}
+      />
+      {problem !== '' && (
+        <p id={`${id}-problem`} class="field-error">
+          {problem}
+        </p>
+      )}
+    </div>
+  );
+}

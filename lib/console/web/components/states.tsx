@@ -155,5 +155,5 @@ export function taskName({ action, label, type }: Pick<TaskSummary, 'action' | '
   const key = KNOWN.get(action) ?? (type === 'external' ? KNOWN.get(label ?? '') : undefined);
   if (key !== undefined) return t(key);
   if (action === 'frestq.virtual_empty_task') return label ?? t(`task.type.${type}`);
-  return action;
+  return label === null ? action : `${action} · ${label}`;
 }

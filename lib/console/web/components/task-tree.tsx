@@ -2,23 +2,23 @@
  * A tree of tasks (role=tree, keyboard as in the ARIA practices). Children are asked for when a task is opened, a page at a
  * time; only the rows in view exist. The focus stays on the tree, which names its active row.
  */
-import { useEffect, useReducer, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 import type { TaskSummary } from '../../../operator/views.ts';
 import { t } from '../catalogue/messages.ts';
-import { request } from '../live/api.ts';
 import { onLiveEvent } from '../live/connection.ts';
-import { isFreshStart, repeatable } from '../live/query.ts';
+import { TaskBranches } from '../live/task-branches.ts';
 import { Icon } from './icon.tsx';
 import { plain } from './remote.tsx';
 import { TaskChip, taskName } from './states.tsx';
 
 const ROW = 44;
-const PAGE = 500;
 const INDENT = 18;
 
 interface TreeProps {
   readonly rootId: string;
   readonly selected: string;
+  /** From the root to the parent of the selected task; undefined: not known yet. */
+  readonly above: readonly string[] | undefined;
   readonly onSelect: (id: string) => void;
 }
 
@@ -26,62 +26,62 @@ interface Row {
   readonly task: TaskSummary;
   readonly level: number;
   readonly position: number;
+  readonly siblings: number;
 }
 
-export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
+export function TaskTree({ rootId, selected, above, onSelect }: TreeProps) {
   const box = useRef<HTMLDivElement>(null);
-  const known = useRef({
-    root: undefined as TaskSummary | undefined,
-    children: new Map<string, readonly TaskSummary[]>(),
-  });
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set([rootId]));
   const [active, setActive] = useState(selected);
   const [top, setTop] = useState(0);
   const [, redraw] = useReducer((count: number) => count + 1, 0);
+  const branches = useMemo(() => new TaskBranches(rootId, () => redraw(0)), [rootId]);
+  /** The task that is to be brought into view as soon as it is there. */
+  const sought = useRef<string>(undefined);
 
   useEffect(() => {
-    const refresh = repeatable(async () => {
-      try {
-        known.current.root = await request('GET /api/tasks/:id', { path: { id: rootId } });
-        for (const id of open) known.current.children.set(id, await childrenOf(id));
-      } catch {
-        // What was there stays in view; the next event asks again.
-      }
-      redraw(0);
-    });
-    refresh();
-    return onLiveEvent((event) => {
-      if (
-        isFreshStart(event) ||
-        (event.type === 'tasks' && (!event.data.complete || event.data.roots.includes(rootId)))
-      )
-        refresh();
-    });
-  }, [rootId, open]);
+    branches.open(rootId);
+    return onLiveEvent((event) => branches.hear(event));
+  }, [branches]);
+
+  useEffect(() => {
+    if (above === undefined) return;
+    for (const id of above) branches.open(id);
+    sought.current = selected;
+    setActive(selected);
+  }, [branches, selected, above?.join()]);
 
   const rows: Row[] = [];
-  const add = (task: TaskSummary, level: number, position: number): void => {
-    rows.push({ task, level, position });
-    if (open.has(task.id))
-      for (const [index, child] of (known.current.children.get(task.id) ?? []).entries())
-        add(child, level + 1, index + 1);
+  const add = (task: TaskSummary, level: number, position: number, siblings: number): void => {
+    rows.push({ task, level, position, siblings });
+    const children = branches.childrenOf(task.id);
+    const count = Math.max(task.children, children.length);
+    for (const [index, child] of children.entries()) add(child, level + 1, index + 1, count);
   };
-  if (known.current.root !== undefined) add(known.current.root, 1, 1);
+  if (branches.root !== undefined) add(branches.root, 1, 1, 1);
 
   const toggle = (id: string, to: boolean): void => {
-    const next = new Set(open);
-    if (to) next.add(id);
-    else next.delete(id);
-    setOpen(next);
+    if (to) branches.open(id);
+    else branches.close(id);
+    redraw(0);
   };
-  const move = (index: number): void => {
-    const row = rows[Math.max(0, Math.min(rows.length - 1, index))];
-    if (row === undefined || box.current === null) return;
-    setActive(row.task.id);
-    const at = rows.indexOf(row) * ROW;
+  const show = (index: number): void => {
+    if (box.current === null) return;
     const { scrollTop, clientHeight } = box.current;
+    const at = index * ROW;
     if (at < scrollTop) box.current.scrollTop = at;
     else if (at + ROW > scrollTop + clientHeight) box.current.scrollTop = at + ROW - clientHeight;
+  };
+  useEffect(() => {
+    const index = rows.findIndex(({ task }) => task.id === sought.current);
+    if (index === -1) return;
+    sought.current = undefined;
+    show(index);
+  });
+  const move = (index: number): void => {
+    const row = rows[Math.max(0, Math.min(rows.length - 1, index))];
+    if (row === undefined) return;
+    setActive(row.task.id);
+    show(rows.indexOf(row));
   };
   const press = (event: KeyboardEvent): void => {
     const index = Math.max(
@@ -90,7 +90,7 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
     );
     const row = rows[index];
     if (row === undefined) return;
-    const isOpen = open.has(row.task.id);
+    const isOpen = row.task.children > 0 && branches.isOpen(row.task.id);
     const keys: Record<string, () => void> = {
       ArrowDown: () => move(index + 1),
       ArrowUp: () => move(index - 1),
@@ -131,7 +131,7 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
     >
       <div class="tree-space" role="presentation" style={{ height: `${rows.length * ROW}px` }}>
-        {visible.map(({ row: { task, level, position }, index }) => (
+        {visible.map(({ row: { task, level, position, siblings }, index }) => (
           // biome-ignore lint/a11y/useKeyWithClickEvents: the tree has the keyboard, rows the pointer
           // biome-ignore lint/a11y/useFocusableInteractive: the tree has the focus and names its active row
           <div
@@ -141,8 +141,8 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
             role="treeitem"
             aria-level={level}
             aria-posinset={position}
-            aria-setsize={-1}
-            aria-expanded={task.children > 0 ? open.has(task.id) : undefined}
+            aria-setsize={siblings}
+            aria-expanded={task.children > 0 ? branches.isOpen(task.id) : undefined}
             aria-selected={task.id === selected}
             data-active={task.id === active}
             style={{ top: `${index * ROW}px` }}
@@ -157,7 +157,7 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
               aria-hidden="true"
               onClick={(event) => {
                 event.stopPropagation();
-                if (task.children > 0) toggle(task.id, !open.has(task.id));
+                if (task.children > 0) toggle(task.id, !branches.isOpen(task.id));
               }}
             >
               {task.children > 0 && <Icon name="right" />}
@@ -170,19 +170,4 @@ export function TaskTree({ rootId, selected, onSelect }: TreeProps) {
       </div>
     </div>
   );
-}
-
-async function childrenOf(id: string): Promise<readonly TaskSummary[]> {
-  const found: TaskSummary[] = [];
-  let after: string | null = null;
-  do {
-    const query = { limit: PAGE, ...(after === null ? {} : { after }) };
-    const page: { items: readonly TaskSummary[]; next: string | null } = await request(
-      'GET /api/tasks/:id/children',
-      { path: { id }, query },
-    );
-    found.push(...page.items);
-    after = page.next;
-  } while (after !== null);
-  return found;
 }

@@ -48,7 +48,7 @@ function Request({ approval }: { readonly approval: ApprovalSummary }) {
         {t('election.number')} <Remote text={approval.election_id} />
       </span>
       <span class="row small">
-        <span class={approval.deadline === null ? 'muted' : 'text-attention deadline'}>
+        <span class={`deadline ${approval.deadline === null ? 'muted' : 'text-attention'}`}>
           <Icon name="waiting" />
           {approval.deadline === null ? (
             t('approval.no_deadline')

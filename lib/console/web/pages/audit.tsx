@@ -34,7 +34,7 @@ export function Audit() {
         <Arriving error={list.error} onRetry={list.refresh} />
       ) : (
         <div class="card">
-          <ol class="steps">
+          <ol class="steps trail">
             {list.items.map((entry) => (
               <li key={`${entry.place?.block}/${entry.place?.entry} ${entry.date} ${entry.summary}`}>
                 <details>

@@ -3,7 +3,7 @@ import type { AuthorityPart, StepView } from '../../../operator/views.ts';
 import { t } from '../catalogue/messages.ts';
 import { Chip } from '../components/chip.tsx';
 import { Progress } from '../components/progress.tsx';
-import { Remote } from '../components/remote.tsx';
+import { plain, Remote } from '../components/remote.tsx';
 import { PartChip, StepChip } from '../components/states.tsx';
 import { linkTo } from '../router.ts';
 
@@ -62,7 +62,11 @@ function Step({ step, questions }: { readonly step: StepView; readonly questions
         <StepChip status={step.status} />
       </div>
       {step.status === 'running' && step.done !== null && step.total !== null && (
-        <Progress label={step.doing ?? t('step.doing')} done={step.done} total={step.total} />
+        <Progress
+          label={step.doing === null ? t('step.doing') : plain(step.doing)}
+          done={step.done}
+          total={step.total}
+        />
       )}
       {step.status === 'running' && step.total === null && step.doing !== null && (
         <p class="small muted">

@@ -5,7 +5,7 @@ import { formatDuration } from '../catalogue/formats.ts';
 import { t } from '../catalogue/messages.ts';
 import { Dialog } from '../components/dialog.tsx';
 import { Facts } from '../components/facts.tsx';
-import { Check, TextArea } from '../components/fields.tsx';
+import { Check, FileChooser, TextArea } from '../components/fields.tsx';
 import { HashBox, HashWords } from '../components/hash.tsx';
 import { Moment } from '../components/moment.tsx';
 import { Arriving, Notice } from '../components/notice.tsx';
@@ -14,12 +14,14 @@ import { plain, Remote } from '../components/remote.tsx';
 import { PeerChip } from '../components/states.tsx';
 import { request } from '../live/api.ts';
 import { useQuery } from '../live/query.ts';
+import { linkTo } from '../router.ts';
 
 type Question =
   | { readonly kind: 'add' }
   | { readonly kind: 'rotate' | 'complete' | 'remove'; readonly peer: PeerView };
 
-export function Peers() {
+/** All, or the one with this id. */
+export function Peers({ id }: { readonly id: string | undefined }) {
   const { data, error, refresh } = useQuery(
     'GET /api/peers',
     {},
@@ -30,10 +32,23 @@ export function Peers() {
     setQuestion(undefined);
     refresh();
   };
+  const shown = data?.items.filter((peer) => id === undefined || peer.id === id);
   return (
-    <Page title={t('peers.title')} name={t('peers.title')} lead={<p>{t('peers.lead')}</p>}>
-      {data === undefined ? (
+    <Page
+      title={t('peers.title')}
+      name={t('peers.title')}
+      {...(id === undefined
+        ? { lead: <p>{t('peers.lead')}</p> }
+        : { back: { href: '/peers', text: t('peers.title') } })}
+    >
+      {data === undefined || shown === undefined ? (
         <Arriving error={error} onRetry={refresh} />
+      ) : id !== undefined ? (
+        shown.length === 0 ? (
+          <p>{t('error.not_found')}</p>
+        ) : (
+          shown.map((peer) => <Peer key={peer.id} peer={peer} ask={setQuestion} refresh={refresh} />)
+        )
       ) : (
         <>
           <div class="button-row">
@@ -45,7 +60,7 @@ export function Peers() {
             </a>
           </div>
           <ul class="card-list">
-            {data.items.map((peer) => (
+            {shown.map((peer) => (
               <li key={peer.id}>
                 <Peer peer={peer} ask={setQuestion} refresh={refresh} />
               </li>
@@ -89,7 +104,9 @@ function Peer({ peer, ask, refresh }: PeerProps) {
     <article class="card">
       <div class="card-head">
         <h2>
-          <Remote text={peer.name} />
+          <a href={linkTo(['peers', peer.id])}>
+            <Remote text={peer.name} />
+          </a>
         </h2>
         <PeerChip state={peer.state} />
       </div>
@@ -150,6 +167,8 @@ function Peer({ peer, ask, refresh }: PeerProps) {
   );
 }
 
+const MAX_FILE = 40_000;
+
 /** First the file, then the words that the other operator reads out. */
 function FileDialog({
   peer,
@@ -181,11 +200,17 @@ function FileDialog({
         onConfirm={look}
         onClose={onClose}
       >
+        <FileChooser
+          label={t('peers.choose')}
+          tooLarge={t('peers.too_large')}
+          maxBytes={MAX_FILE}
+          onChosen={setFile}
+        />
         <TextArea
           label={t('peers.file')}
           hint={t('peers.file.hint')}
           value={file}
-          maxLength={40_000}
+          maxLength={MAX_FILE}
           required
           onChange={setFile}
         />

@@ -61,7 +61,7 @@ function Result({ result }: { readonly result: QuestionResultView }) {
           strong: candidate.place !== null,
         }))}
       />
-      <table class="table">
+      <table class="table table-stack">
         <caption class="visually-hidden">{t('result.table', { title: plain(result.title) })}</caption>
         <thead>
           <tr>
@@ -82,8 +82,12 @@ function Result({ result }: { readonly result: QuestionResultView }) {
                 <Remote text={candidate.text} />
                 {candidate.is_write_in && <span class="small muted"> ({t('answer.write_in')})</span>}
               </th>
-              <td class="number">{formatNumber(candidate.points)}</td>
-              <td class="number">{share(candidate.points)}</td>
+              <td class="number" data-label={t('result.points')}>
+                {formatNumber(candidate.points)}
+              </td>
+              <td class="number" data-label={t('result.share')}>
+                {share(candidate.points)}
+              </td>
               <td>
                 {candidate.place !== null && (
                   <Chip tone="good" text={t('result.winner', { place: candidate.place })} />

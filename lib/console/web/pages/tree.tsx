@@ -27,7 +27,13 @@ export function Tree({ id }: { readonly id: string }) {
   return (
     <Page title={t('tree.title')} name={t('tree.title')} back={{ href: '/tasks', text: t('tasks.title') }}>
       {root !== undefined && (
-        <TaskTree rootId={root} selected={id} onSelect={(chosen) => go(linkTo(['tasks', chosen]))} />
+        <TaskTree
+          key={root}
+          rootId={root}
+          selected={id}
+          above={data?.ancestors.map((ancestor) => ancestor.id)}
+          onSelect={(chosen) => go(linkTo(['tasks', chosen]))}
+        />
       )}
       {data === undefined ? (
         <Arriving error={error} onRetry={refresh} />
