@@ -84,7 +84,7 @@ function drawFault(random: Random, { nodes, horizon, kinds }: FaultSetting): Fau
   switch (kind) {
     case 'database': {
       const on = random.chance(0.7) ? 'commit' : 'statement';
-      const number = random.below(on === 'commit' ? 24 : 120);
+      const number = drawNumber(random, on === 'commit' ? 24 : 120);
       const what = random.pick(DATABASE_FAULTS);
       return { kind, node, on, number, what, milliseconds };
     }
@@ -111,6 +111,15 @@ function drawFault(random: Random, { nodes, horizon, kinds }: FaultSetting): Fau
     case 'forgery':
       return { kind, node, at };
   }
+}
+
+/** How much longer than usual a schedule may go on and still be hit at any of its commits and statements. */
+const LONG = 40;
+
+/** Among the first ones that nearly every node comes to as often as not; otherwise as likely early as late. */
+function drawNumber(random: Random, usual: number): number {
+  if (random.chance(0.5)) return random.below(usual);
+  return Math.floor((LONG * usual) ** random.real()) - 1;
 }
 
 /** The faults that have an occasion other than a time, by that occasion; each happens once. */

@@ -170,6 +170,13 @@ export class Checker {
     else if (task.action === 'meet') this.#checkFreed(name, task);
   }
 
+  /** All that is left waits for an original that has nothing more to say. */
+  isForsaken({ pending, tasks }: MemoryDatabase): boolean {
+    if (pending.size > 0) return false;
+    for (const task of tasks.values()) if (!hasEnded(task) && !this.#isForsaken(task)) return false;
+    return true;
+  }
+
   /** An original invites once and orders the start once: if either was lost, nothing is held, and nothing follows. */
   #isForsaken(task: Task): boolean {
     const { status, isReceived, peerId, epoch, job, slot, workerId } = task;

@@ -31,7 +31,7 @@ export const MUTATIONS: readonly Mutation[] = [
     pieces: [
       { file: 'lib/engine/applier.ts', from: 'if (status === 503) return receipt;', to: 'return receipt;' },
     ],
-    scenarios: ['tally'],
+    scenarios: ['external'],
   },
   {
     name: 'epoch',

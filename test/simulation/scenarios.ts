@@ -20,7 +20,7 @@ const ALL_FAULTS: readonly FaultKind[] = [
   'forgery',
 ];
 
-function nodes(random: Random, least: number, most: number, workers = 2): PlannedNode[] {
+function nodes(random: Random, least: number, most: number, workers = 3): PlannedNode[] {
   const count = random.between(least, most);
   return Array.from({ length: count }, (_, index) => ({
     name: 'abcdefg'[index]!,
@@ -259,7 +259,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'creation',
     about: 'an election is created: approvals, a common key generation, publication',
     plan: (random) => {
-      const made = nodes(random, 2, 7);
+      const made = nodes(random, 2, 7, 2);
       const approvals = everywhere(made, { is: 'simple', does: 'grow', below: [{ is: 'external' }] });
       const questions = Array.from(
         { length: random.between(1, 2) },
@@ -283,7 +283,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'tally',
     about: 'an election is tallied: the shuffles follow one another, t of n decrypt',
     plan: (random) => {
-      const made = nodes(random, 3, 7);
+      const made = nodes(random, 3, 7, 2);
       const threshold = random.between(2, made.length);
       const shuffles = everywhere(made.slice(0, threshold), { is: 'simple', does: 'steps', takes: 5 });
       const decrypt = everywhere(made, { is: 'simple', does: 'work', queue: 'right', takes: 5 });

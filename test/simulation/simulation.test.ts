@@ -39,7 +39,7 @@ async function firstFailure(
 
 describe('simulation (D60)', () => {
   it(`given ${FRESH_SEEDS} fresh seeds, when their schedules run, then every promise holds`, async function () {
-    this.timeout(FRESH_SEEDS * 20);
+    this.timeout(FRESH_SEEDS * 20 + 60_000);
     const failed = await firstFailure(simulate, SCENARIOS, randomInt(2 ** 40), FRESH_SEEDS);
     if (failed === undefined) return;
     const needed = await outsidePromises(() => shorten(scenarioNamed(failed.scenario), failed));
