@@ -111,6 +111,8 @@ export class NodeProcess {
   /** Whether it is to run. */
   #wanted = false;
   #stopped = false;
+  /** What was killed; it may be wanted again before its end is known. */
+  #killed: ChildProcess | null = null;
   /** For good. */
   #over = false;
   #failedStarts = 0;
@@ -123,6 +125,10 @@ export class NodeProcess {
 
   get running(): boolean {
     return this.#child !== null;
+  }
+
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
   }
 
   get ready(): boolean {
@@ -158,6 +164,7 @@ export class NodeProcess {
   /** Kills it at once; it is not started again until `start`. */
   kill(): void {
     this.#wanted = false;
+    this.#killed = this.#child;
     this.#child?.kill('SIGKILL');
   }
 
@@ -217,7 +224,8 @@ export class NodeProcess {
     for (const answer of this.#answers.values()) answer(null);
     if (!this.#wanted) return;
     const last = said.trim().split('\n').slice(-12).join('\n');
-    if (wasReady) this.#plan.found(`the process ${this.name} ended by itself (${how}): ${last}`);
+    if (this.#killed === child) this.#killed = null;
+    else if (wasReady) this.#plan.found(`the process ${this.name} ended by itself (${how}): ${last}`);
     else this.#startAgain(how, last);
     setTimeout(() => this.#wanted && this.start(), AGAIN_MILLISECONDS);
   }
@@ -225,10 +233,16 @@ export class NodeProcess {
   /** What cannot start says so and ends: its database may not be there yet. */
   #startAgain(how: string, said: string): void {
     this.#failedStarts += 1;
-    this.#plan.note(`${this.name} could not start (${how}): ${said.slice(-300)}`);
+    this.#plan.note(`${this.name} could not start (${how}): ${reasonIn(said)}`);
     if (this.#failedStarts === MOST_FAILED_STARTS)
       this.#plan.found(`the process ${this.name} does not start: ${said}`);
   }
+}
+
+/** What a process that ended has said of its error, in a line. */
+function reasonIn(said: string): string {
+  const lines = said.split('\n').map((line) => line.trim());
+  return (lines.find((line) => /^[\w[\] ]*(Error|error)\b.*:/.test(line)) ?? said).slice(-300);
 }
 
 /** Settings of the shell are not those of the nodes. */

@@ -10,6 +10,8 @@ import { recordedHome, recordedSocket, SOCKET_PORT } from '../../lib/store/embed
 import { processState, ROLE, readPostmasterFile } from '../../lib/store/embedded/postmaster.ts';
 
 const QUERY_MILLISECONDS = 20_000;
+const WORKING = `select 1 from tasks join workers on workers.id = tasks.worker_id
+  where workers.name like $1 and tasks.status = 'executing' and tasks.input_data ->> 'early' = 'true' limit 1`;
 
 export class DatabaseServer {
   readonly #folder: string;
@@ -88,6 +90,18 @@ export class DatabaseServer {
       await pause(1);
     }
     return clients[0]?.pid ?? null;
+  }
+
+  /** Waits until the process holds a task that has written already, and has seconds to go; at most so many milliseconds. */
+  async working(pid: number | null, milliseconds: number): Promise<void> {
+    const deadline = performance.now() + milliseconds;
+    while (pid !== null && performance.now() < deadline) {
+      const asked = this.rows(WORKING, [`%:${pid}:%`]).catch(() => []);
+      // The database may stand still, too.
+      const found = await Promise.race([asked, pause(deadline - performance.now(), [])]);
+      if (found.length > 0) return;
+      await pause(100);
+    }
   }
 }
 

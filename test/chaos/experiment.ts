@@ -9,6 +9,7 @@ import { type ElectionOutcome, Elections } from './elections.ts';
 import { Faults } from './faults.ts';
 import { ChaosFederation } from './federation.ts';
 import { FAULTS, type FaultKind, planFaults } from './plan.ts';
+import { readTrail, trailViolations } from './trail.ts';
 import { Trees } from './trees.ts';
 
 const RECOVERY_SECONDS = 10;
@@ -208,6 +209,8 @@ class Experiment {
     const nodes = await Promise.all(this.#federation.authorities.map(readNode));
     this.#tasks = nodes.reduce((sum, { tasks }) => sum + tasks.length, 0);
     const wrong = violations(nodes, this.#trees!.asked);
+    for (const authority of this.#federation.authorities)
+      wrong.push(...trailViolations(authority.name, await readTrail(authority)));
     for (const each of wrong.slice(0, MAX_SHOWN)) this.#finding(each);
     if (wrong.length > MAX_SHOWN) this.#finding(`and ${wrong.length - MAX_SHOWN} more of the kind`);
     await this.#elections!.check();

@@ -12,6 +12,8 @@ import type { Fault } from './plan.ts';
 
 /** How long a commit is waited for. */
 const COMMIT_MILLISECONDS = 400;
+/** How long it is waited for that a process holds a task which it works on for seconds. */
+const WORK_MILLISECONDS = 2000;
 /** The file that fills a disk. */
 export const FILLER = 'filler';
 const PIECE = Buffer.alloc(64 * 1024, 1);
@@ -54,7 +56,7 @@ export class Faults {
       case 'kill':
         return this.#kill(fault, victim);
       case 'freeze':
-        return this.#freeze(fault, victim);
+        return this.#freeze(fault, authority, victim);
       case 'kill database':
         return this.#signalServer(fault, authority, 'SIGKILL');
       case 'restart database':
@@ -95,7 +97,8 @@ export class Faults {
     };
   }
 
-  #freeze(fault: Fault, victim: NodeProcess): () => void {
+  async #freeze(fault: Fault, { database }: ChaosAuthority, victim: NodeProcess): Promise<() => void> {
+    await database.working(victim.pid, WORK_MILLISECONDS);
     this.#tell(fault, victim.name);
     count(this.#frozen, victim, 1);
     victim.stop();

@@ -7,7 +7,7 @@ import { Random } from '../simulation/random.ts';
 /** What is done to a process, a database, a disk or the network between two nodes; most of it is undone after a while. */
 export const FAULTS = {
   kill: 'a process is killed (kill -9) and started again',
-  freeze: 'a process stands still (SIGSTOP)',
+  freeze: 'a process stands still (SIGSTOP), with tasks in hand if it has any',
   'kill database': 'the database server is killed (kill -9)',
   'restart database': 'the database server is restarted while a transaction commits',
   'crash backend': 'a backend of the database is killed while it commits: all connections are lost',
@@ -40,7 +40,7 @@ export interface Fault {
 /** Seconds that a fault lasts: at least, at most. */
 const LASTS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   kill: [0.1, 4],
-  // Leases last 5 seconds: half of these are longer.
+  // Leases last 5 seconds.
   freeze: [1, 12],
   'kill database': [0, 0],
   'restart database': [0, 0],
@@ -56,6 +56,11 @@ const LASTS: Readonly<Record<FaultKind, readonly [number, number]>> = {
   'full disk': [1, 6],
 };
 
+/** A freeze in which a lease lapses, and others have claimed what was held before it ends. */
+const OUTLASTING = [7, 12] as const;
+/** Seconds from one of these to the next: it begins when there is work in hand. */
+const PAUSE_BETWEEN_FREEZES = 3;
+
 /** Every kind once, in an order by seed, then any; all are over at the end. */
 export function planFaults(
   seed: number,
@@ -68,12 +73,16 @@ export function planFaults(
   const order = shuffled(random, possible);
   // Faults overlap: two or three at a time. A short run has them closer together, and shorter ones.
   const pause = Math.min(2.2, (seconds / possible.length) * 0.9);
+  let bothRun = 0;
   for (let at = 0.2; at < seconds - 0.5; at += pause * (0.3 + 1.4 * random.real())) {
-    const kind = order[faults.length] ?? random.pick(possible);
-    const [least, most] = LASTS[kind];
+    // More freezes than others: only those matter that outlast a lease, and find the right work in hand.
+    const kind = order[faults.length] ?? (random.chance(0.25) ? 'freeze' : random.pick(possible));
+    // The first node has two processes: one takes over from the other that stands still, if it goes on itself.
+    const takenOver = kind === 'freeze' && at >= bothRun;
+    const node = takenOver ? 0 : kind === 'freeze' ? 1 + random.below(nodes - 1) : random.below(nodes);
+    const [least, most] = takenOver ? OUTLASTING : LASTS[kind];
     const wanted = least + (most - least) * random.real() ** (kind === 'freeze' ? 1 : 1.5);
-    // The first node has two processes: there somebody takes over from one that stands still.
-    const node = kind === 'freeze' && random.chance(0.5) ? 0 : random.below(nodes);
+    if (takenOver) bothRun = at + wanted + PAUSE_BETWEEN_FREEZES;
     faults.push({
       kind,
       at,

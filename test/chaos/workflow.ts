@@ -28,13 +28,19 @@ type LeafAction = (typeof LEAVES)[number];
 /** A tree: `at` are URLs of nodes, `pause` is how long a handler works, in milliseconds. */
 export type Shape =
   | { kind: 'leaf'; action: LeafAction; at: string; pause: number }
-  | { kind: 'grow'; at: string; pause: number; below: Shape }
+  | { kind: 'grow'; at: string; pause: number; early: boolean; below: Shape }
   | { kind: 'sequential' | 'parallel' | 'synchronized' | 'recovering'; children: Shape[] };
 
 const shape: z.ZodType<Shape> = z.lazy(() =>
   z.union([
     z.object({ kind: z.literal('leaf'), action: z.enum(LEAVES), at: z.string(), pause: z.number() }),
-    z.object({ kind: z.literal('grow'), at: z.string(), pause: z.number(), below: shape }),
+    z.object({
+      kind: z.literal('grow'),
+      at: z.string(),
+      pause: z.number(),
+      early: z.boolean(),
+      below: shape,
+    }),
     z.object({
       kind: z.enum(['sequential', 'parallel', 'synchronized', 'recovering']),
       children: z.array(shape),
@@ -46,7 +52,7 @@ const QUEUE = 'chaos';
 /** Few slots, so that directors compete for them. */
 export const MEETING_QUEUE = 'chaos_meetings';
 const input = z.object({ tree: z.string(), pause: z.number() });
-const growing = input.extend({ below: shape });
+const growing = input.extend({ early: z.boolean(), below: shape });
 type Work = z.infer<typeof input>;
 
 export function chaosDefinitions(): (DefinedTask | DefinedContainer)[] {
@@ -67,7 +73,12 @@ export function chaosDefinitions(): (DefinedTask | DefinedContainer)[] {
     }),
     defineTask({ queue: QUEUE, action: 'grow', input: growing }, async (task, ctx) => {
       ctx.add(treeOf(task.input.below, task.input.tree));
-      return work(task, ctx);
+      if (!task.input.early) return work(task, ctx);
+      // When its process has stood still for longer than its lease, all that is left to do is to report: that comes
+      // before it finds out that others have taken the task over. They may be done sooner, and what they grew may run.
+      await write(task, ctx);
+      await pause(Math.random() < 0.5 ? task.input.pause : task.input.pause / 20);
+      return { done: task.id };
     }),
     defineTask({ queue: MEETING_QUEUE, action: 'meet', input }, work, {
       reserve: () => ({ reserved: true }),
@@ -79,12 +90,17 @@ export function chaosDefinitions(): (DefinedTask | DefinedContainer)[] {
 
 export const REFUSED = 'chaos_refused';
 
-async function work({ id, input: { pause: milliseconds, tree } }: TaskView<Work>, ctx: HandlerContext) {
+async function work(task: TaskView<Work>, ctx: HandlerContext) {
+  const { pause: milliseconds } = task.input;
   // Some handlers do not heed their signal: when others have taken their task over, only the fencing token stops them.
   await pause(milliseconds, undefined, milliseconds % 2 === 0 ? { signal: ctx.signal } : {});
+  await write(task, ctx);
+  return { done: task.id };
+}
+
+async function write({ id, input: { tree } }: TaskView<Work>, ctx: HandlerContext): Promise<void> {
   const transaction = await ctx.tx<Knex.Transaction>();
   await transaction('chaos_effects').insert({ task_id: id, tree });
-  return { done: id };
 }
 
 /** `label` names the root, and with it everything that its handlers write. */
@@ -99,7 +115,8 @@ function treeOf(what: Shape, tree: string): TreeNode {
     return simple({ receiver: what.at, queue, action: what.action, data });
   }
   if (what.kind === 'grow') {
-    const data = { tree, pause: what.pause, below: what.below as unknown as Json };
+    const { pause: milliseconds, early } = what;
+    const data = { tree, pause: milliseconds, early, below: what.below as unknown as Json };
     return simple({ receiver: what.at, queue: QUEUE, action: 'grow', data });
   }
   const children = what.children.map((child) => treeOf(child, tree));
@@ -108,18 +125,20 @@ function treeOf(what: Shape, tree: string): TreeNode {
   return sequential(children, what.kind === 'recovering' ? { handler: 'chaos_recovers' } : {});
 }
 
-/** A tree by seed, at most `depth` deep. */
-export function randomShape(random: Random, urls: readonly string[], depth = 3): Shape {
+const DEPTH = 3;
+
+/** A tree by seed. */
+export function randomShape(random: Random, urls: readonly string[], depth = DEPTH): Shape {
+  if (depth === DEPTH && random.chance(0.3)) return overtaken(random, urls[0]!);
   const at = random.pick(urls);
   const work = (): number => (random.chance(0.1) ? random.between(1000, 7000) : random.between(0, 150));
   const children = (): Shape[] =>
     Array.from({ length: random.between(1, 3) }, () => randomShape(random, urls, depth - 1));
   const dice = depth === 0 ? 0 : random.below(10);
   if (dice < 4) return { kind: 'leaf', action: random.chance(0.15) ? 'stumble' : 'write', at, pause: work() };
-  // Of those that may be claimed again after a freeze: what they grow would be there twice.
   if (dice < 6) {
-    const pause = random.chance(0.4) ? random.between(1000, 7000) : work();
-    return { kind: 'grow', at, pause, below: randomShape(random, urls, depth - 1) };
+    const pause = random.chance(0.3) ? random.between(1000, 7000) : work();
+    return { kind: 'grow', at, pause, early: false, below: randomShape(random, urls, depth - 1) };
   }
   if (dice < 7) return { kind: 'sequential', children: children() };
   if (dice < 8) return { kind: 'parallel', children: children() };
@@ -132,6 +151,15 @@ export function randomShape(random: Random, urls: readonly string[], depth = 3):
     return { kind: 'leaf', action: 'meet', at: each, pause: random.between(0, 150) };
   });
   return { kind: 'synchronized', children: meeting };
+}
+
+/**
+ * At the node with two processes: one that stands still for longer than its lease reports when the other has done its task
+ * already, and what it grew runs. What the late one would grow must not be there.
+ */
+function overtaken(random: Random, at: string): Shape {
+  const below: Shape = { kind: 'leaf', action: 'write', at, pause: random.between(5000, 8000) };
+  return { kind: 'grow', at, pause: random.between(2000, 7000), early: true, below };
 }
 
 export interface Expected {
