@@ -12,7 +12,6 @@ export type TextHash = (text: string) => string;
 export const sha256: TextHash = (text) => hash('sha256', text, 'hex');
 
 const MESSAGE_TAG = 'conclave-log-message-1\n';
-const VALUE_TAG = 'conclave-log-value-1\n';
 
 export type MessageContent = Pick<
   OutgoingMessage & IncomingMessage,
@@ -44,11 +43,6 @@ export function messageText(message: MessageContent, senderUrl: string): string 
     `"pingback_date":${dateText(pingbackDate)},"queue":${JSON.stringify(queue)},` +
     `"sender_url":${JSON.stringify(senderUrl)},"task_id":${taskId ? JSON.stringify(taskId) : 'null'}}`
   );
-}
-
-/** Of what was decided about, and of the decision. */
-export function valueDigest(value: unknown, digest: TextHash = sha256): string {
-  return digest(`${VALUE_TAG}${canonicalJson(value)}`);
 }
 
 function dateText(date: Date | null): string {

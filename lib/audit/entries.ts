@@ -89,39 +89,6 @@ export function receivedLines(
   });
 }
 
-export interface Settled {
-  readonly messageId: string;
-  readonly peerId: string;
-}
-
-/** Messages that their peers have acknowledged: a line for each peer. */
-export function deliveredLines(settled: readonly Settled[], now: Date): string[] {
-  return byPeer(settled, 'delivered', {}, now);
-}
-
-/** Messages that will not be sent any more: `withdrawn` before they were tried, or `dead`. */
-export function undeliveredLines(
-  settled: readonly Settled[],
-  reason: 'withdrawn' | 'dead',
-  now: Date,
-): string[] {
-  return byPeer(settled, 'undelivered', { reason }, now);
-}
-
-/** So that no line grows beyond its limit: ids have up to 128 characters. */
-const MAX_IDS = 100;
-
-function byPeer(settled: readonly Settled[], kind: string, more: Record<string, Json>, now: Date): string[] {
-  const date = now.toISOString();
-  const lines: string[] = [];
-  for (const [peer, messages] of Map.groupBy(settled, ({ peerId }) => peerId))
-    for (let from = 0; from < messages.length; from += MAX_IDS) {
-      const ids = messages.slice(from, from + MAX_IDS).map(({ messageId }) => messageId);
-      lines.push(canonicalJson({ ...more, date, kind, messages: ids, peer }));
-    }
-  return lines;
-}
-
 /** Who is trusted by which certificates: what `peer` means in the entries that follow. */
 export interface KnownPeer {
   readonly id: string;

@@ -12,12 +12,6 @@ import { type AuditEntry, entryLine, type KnownPeer } from '../audit/entries.ts'
 import type { KeptHead, Sealable, Sealing, TrailStore } from '../audit/trail.ts';
 import type { Raw } from './session.ts';
 
-/** A knex transaction, a pool, or a connection of the engine's: whatever takes a text with `?` and its bindings. */
-export interface Statements {
-  // biome-ignore lint/suspicious/noExplicitAny: as knex's, whose rows nothing describes
-  raw(text: string, bindings: readonly any[]): PromiseLike<any>;
-}
-
 /** Key of the advisory lock under which blocks are made. */
 const SEALING_LOCK = 0x5345414c;
 /** Rows that are looked at for one block. */
@@ -59,8 +53,7 @@ export async function insertLines(db: Raw, lines: readonly string[]): Promise<vo
 }
 
 /**
- * For statements that settle messages: enters what became of them, a line for each peer, as `deliveredLines` and
- * `undeliveredLines` do. `settled` is a common table expression of seq, id, peer_id, and reason (null: delivered); the
+ * For statements that settle messages: enters what became of them, a line for each peer. `settled` is a common table expression of seq, id, peer_id, and reason (null: delivered); the
  * one binding is the date in ISO 8601.
  */
 export function auditedSettlement(settled: string): string {
