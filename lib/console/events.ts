@@ -19,6 +19,8 @@ const KEPT = 1000;
 const MAX_IDS = 200;
 const MAX_UNREAD_BYTES = 1 << 20;
 const MAX_WATCHED = 20_000;
+/** How long changes are looked for after the last watcher has gone, who may only have lost the connection. */
+const GRACE_MILLISECONDS = 60_000;
 
 interface Seen {
   readonly tasks: ReadonlyMap<string, { readonly root: string; readonly modified: number }>;
@@ -33,13 +35,17 @@ export class EventFeed {
   readonly #services: OperatorServices;
   readonly #version: string;
   readonly #log: Log;
-  readonly #epoch = randomUUID().slice(0, 8);
+  /** Of numbers between which nothing was missed. */
+  #epoch = randomUUID().slice(0, 8);
   readonly #watchers = new Set<Response>();
   readonly #kept: { number: number; text: string }[] = [];
   #number = 0;
   #seen: Seen | null = null;
   #timer: NodeJS.Timeout | undefined;
   #beat = 0;
+  /** When the last watcher went. */
+  #left = 0;
+  #closed = false;
 
   constructor(services: OperatorServices, version: string, log: Log) {
     this.#services = services;
@@ -63,7 +69,7 @@ export class EventFeed {
     response.once('close', () => {
       clearInterval(session);
       this.#watchers.delete(response);
-      if (this.#watchers.size === 0) this.close();
+      if (this.#watchers.size === 0) this.#left = Date.now();
     });
     if (this.#timer === undefined) this.#lookSoon(0);
   }
@@ -74,10 +80,18 @@ export class EventFeed {
   }
 
   close(): void {
+    this.#closed = true;
+    this.#rest();
+    for (const watcher of this.#watchers) watcher.end();
+  }
+
+  /** Nobody looks from here on: who comes back later cannot know what they missed. */
+  #rest(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#seen = null;
-    for (const watcher of this.#watchers) watcher.end();
+    this.#epoch = randomUUID().slice(0, 8);
+    this.#kept.splice(0);
   }
 
   #id(number: number): string {
@@ -89,8 +103,6 @@ export class EventFeed {
     const [epoch, text] = (last ?? '').split('-');
     const number = Number(text);
     if (epoch !== this.#epoch || !Number.isSafeInteger(number) || number > this.#number) return null;
-    // Nobody looked while nobody watched.
-    if (this.#watchers.size === 0) return null;
     const oldest = this.#kept[0]?.number ?? this.#number + 1;
     if (number + 1 < oldest) return null;
     return this.#kept.filter((kept) => kept.number > number).map(({ text: kept }) => kept);
@@ -107,7 +119,8 @@ export class EventFeed {
           ),
         )
         .finally(() => {
-          if (this.#watchers.size === 0) return;
+          if (this.#closed) return;
+          if (this.#watchers.size === 0 && Date.now() - this.#left > GRACE_MILLISECONDS) return this.#rest();
           // A database that is slow is asked less often.
           this.#lookSoon(Math.max(LOOK_MILLISECONDS, 10 * (performance.now() - began)));
         });

@@ -2,6 +2,7 @@
  * Peers for operators (D22): how the connection to each stands, its certificates in words, and adding, rotating and
  * removing. Nobody is trusted but under the fingerprint that an operator has confirmed.
  */
+import type { Knex } from 'knex';
 import { ConclaveError, reasonOf } from '../errors.ts';
 import { fingerprintOf, parseCertificate, pinCertificate } from '../protocol/certificate.ts';
 import { readPeerFile } from '../protocol/peer-file.ts';
@@ -160,13 +161,15 @@ export async function addPeer(
   const name = given.name ?? read.name;
   if (name === null)
     throw new ConclaveError('invalid_request', { problems: ['name: a certificate needs one'] });
-  const added = await services.peers.add({
-    name,
-    url: given.url === undefined ? read.url : given.url,
-    certificates: [read.certificate],
-    roles: given.roles ?? read.roles,
-  });
-  await note(services, 'peer_added', operator, added, read.fingerprint);
+  const added = await services.peers.add(
+    {
+      name,
+      url: given.url === undefined ? read.url : given.url,
+      certificates: [read.certificate],
+      roles: given.roles ?? read.roles,
+    },
+    noted(services, 'peer_added', operator, name, read.fingerprint),
+  );
   return await peer(services, added.id);
 }
 
@@ -177,9 +180,13 @@ export async function rotatePeer(
   { file, fingerprint }: { readonly file: string; readonly fingerprint: string },
   operator: string,
 ): Promise<PeerView> {
-  const found = demandPeer(services, id);
-  await services.peers.addCertificate(id, confirmed(file, fingerprint).certificate);
-  await note(services, 'peer_rotated', operator, found, fingerprint);
+  const { name } = demandPeer(services, id);
+  const { certificate } = confirmed(file, fingerprint);
+  await services.peers.addCertificate(
+    id,
+    certificate,
+    noted(services, 'peer_rotated', operator, name, fingerprint),
+  );
   return await peer(services, id);
 }
 
@@ -192,26 +199,35 @@ export async function completeRotation(
   const found = demandPeer(services, id);
   if (found.certificates.length < 2)
     throw new ConclaveError('not_allowed', { reason: `${found.name} has one certificate only` });
+  const note = noted(
+    services,
+    'peer_rotation_completed',
+    operator,
+    found.name,
+    found.certificates.at(-1)!.fingerprint,
+  );
   for (const { fingerprint } of found.certificates.slice(0, -1))
-    await services.peers.removeCertificate(id, fingerprint);
-  await note(services, 'peer_rotation_completed', operator, found, found.certificates.at(-1)!.fingerprint);
+    await services.peers.removeCertificate(id, fingerprint, note);
   return await peer(services, id);
 }
 
 export async function removePeer(services: OperatorServices, id: string, operator: string): Promise<void> {
-  const found = demandPeer(services, id);
-  await services.peers.remove(id);
-  await note(services, 'peer_removed', operator, found, found.certificates[0]!.fingerprint);
+  const { name, certificates } = demandPeer(services, id);
+  await services.peers.remove(
+    id,
+    noted(services, 'peer_removed', operator, name, certificates[0]!.fingerprint),
+  );
 }
 
-async function note(
-  { db, record }: OperatorServices,
+/** The entry of the audit trail, in the transaction of the change. */
+function noted(
+  { record }: OperatorServices,
   kind: string,
   by: string,
-  { id, name }: Peer,
+  name: string,
   fingerprint: string,
-): Promise<void> {
-  await record(db, { kind, by, peer: id, name, fingerprint });
+): (transaction: Knex, peer: string) => Promise<void> {
+  return (transaction, peer) => record(transaction, { kind, by, peer, name, fingerprint });
 }
 
 function demandPeer(services: OperatorServices, id: string): Peer {

@@ -166,16 +166,20 @@ export async function retryTask(services: OperatorServices, id: string, operator
   const found = await demandTask(services.db, id);
   const permission = mayRetry(found);
   if (!permission.allowed) throw new ConclaveError('not_allowed', { reason: permission.reason });
-  const tried = isDelayed(found) ? await hasten(services, found) : await startAgain(services, found);
+  if (isDelayed(found)) return await hasten(services, found, operator);
+  const tried = await startAgain(services, found);
   await services.record(services.db, { kind: 'retry', by: operator, task: id, as: tried });
   return tried;
 }
 
-async function hasten(services: OperatorServices, { id, jobQueue }: Task): Promise<string> {
-  await services.db.raw(
-    `update tasks set run_at = now() where id = ? and job is not null and worker_id is null and run_at > now()`,
-    [id],
-  );
+async function hasten(services: OperatorServices, { id, jobQueue }: Task, operator: string): Promise<string> {
+  await services.db.transaction(async (transaction) => {
+    await transaction.raw(
+      `update tasks set run_at = now() where id = ? and job is not null and worker_id is null and run_at > now()`,
+      [id],
+    );
+    await services.record(transaction, { kind: 'retry', by: operator, task: id, as: id });
+  });
   await services.engine.store.notify({
     queues: jobQueue === null ? [] : [jobQueue],
     peers: [],

@@ -52,6 +52,10 @@ export interface PeerDirectoryOptions {
   clock?: Clock;
 }
 
+/** Written in the transaction of a change: the entry of the audit trail that tells of it (D24). */
+type AlsoWritten = (transaction: Knex, peerId: string) => Promise<void>;
+const NOTHING: AlsoWritten = async () => {};
+
 export class PeerDirectory {
   readonly #db: Knex;
   readonly #log: Log;
@@ -148,12 +152,13 @@ export class PeerDirectory {
   }
 
   /** Throws `invalid_request` when name, URL or a certificate belongs to a peer already. */
-  async add(peer: NewPeer): Promise<Peer> {
+  async add(peer: NewPeer, also: AlsoWritten = NOTHING): Promise<Peer> {
     const id = randomUUID();
     const row = { id, ...checked(peer), dialect: peer.dialect ?? 'unknown' };
     return this.#change(id, async (transaction, others) => {
       refuseClash(row, others);
       await insertPeer(transaction, row);
+      await also(transaction, id);
     });
   }
 
@@ -167,35 +172,47 @@ export class PeerDirectory {
   }
 
   /** Begins a rotation: from now on the peer is known by the new certificate too. */
-  async addCertificate(id: string, pem: string): Promise<Peer> {
+  async addCertificate(id: string, pem: string, also: AlsoWritten = NOTHING): Promise<Peer> {
     const certificate = pinCertificate(pem);
-    return this.#edit(id, (peer) => {
-      if (peer.certificates.some(({ fingerprint }) => fingerprint === certificate.fingerprint)) return peer;
-      if (peer.certificates.length >= MAX_CERTIFICATES) {
-        throw refuse(`the peer ${peer.name} has ${MAX_CERTIFICATES} certificates already; remove one first`);
-      }
-      return { ...peer, certificates: [...peer.certificates, certificate] };
-    });
+    return this.#edit(
+      id,
+      (peer) => {
+        if (peer.certificates.some(({ fingerprint }) => fingerprint === certificate.fingerprint)) return peer;
+        if (peer.certificates.length >= MAX_CERTIFICATES) {
+          throw refuse(
+            `the peer ${peer.name} has ${MAX_CERTIFICATES} certificates already; remove one first`,
+          );
+        }
+        return { ...peer, certificates: [...peer.certificates, certificate] };
+      },
+      also,
+    );
   }
 
   /** Ends a rotation. The last certificate of a peer stays: remove the peer instead. */
-  async removeCertificate(id: string, fingerprint: string): Promise<Peer> {
+  async removeCertificate(id: string, fingerprint: string, also: AlsoWritten = NOTHING): Promise<Peer> {
     const plain = normaliseFingerprint(fingerprint);
-    return this.#edit(id, (peer) => {
-      const certificates = peer.certificates.filter((certificate) => certificate.fingerprint !== plain);
-      if (certificates.length === peer.certificates.length) {
-        throw refuse(`the peer ${peer.name} has no certificate with the fingerprint ${plain}`);
-      }
-      if (certificates.length === 0) throw refuse(`it is the only certificate of the peer ${peer.name}`);
-      return { ...peer, certificates };
-    });
+    return this.#edit(
+      id,
+      (peer) => {
+        const certificates = peer.certificates.filter((certificate) => certificate.fingerprint !== plain);
+        if (certificates.length === peer.certificates.length) {
+          throw refuse(`the peer ${peer.name} has no certificate with the fingerprint ${plain}`);
+        }
+        if (certificates.length === 0) throw refuse(`it is the only certificate of the peer ${peer.name}`);
+        return { ...peer, certificates };
+      },
+      also,
+    );
   }
 
   /** False when there was no such peer. Its connections lose access with their next request. */
-  async remove(id: string): Promise<boolean> {
+  async remove(id: string, also: AlsoWritten = NOTHING): Promise<boolean> {
     const removed = await this.#db.transaction(async (transaction) => {
       await notifyPeersChanged(transaction);
-      return deletePeer(transaction, id);
+      const deleted = await deletePeer(transaction, id);
+      if (deleted) await also(transaction, id);
+      return deleted;
     });
     await this.refresh();
     return removed;
@@ -207,7 +224,7 @@ export class PeerDirectory {
     await this.refresh();
   }
 
-  #edit(id: string, edit: (peer: Peer) => Peer): Promise<Peer> {
+  #edit(id: string, edit: (peer: Peer) => Peer, also: AlsoWritten = NOTHING): Promise<Peer> {
     return this.#change(id, async (transaction, peers) => {
       const before = peers.find((peer) => peer.id === id);
       if (before === undefined) throw refuse(`there is no peer with the id ${id}`);
@@ -217,6 +234,7 @@ export class PeerDirectory {
         peers.filter((peer) => peer.id !== id),
       );
       await updatePeer(transaction, after);
+      await also(transaction, id);
     });
   }
 

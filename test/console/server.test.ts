@@ -51,6 +51,13 @@ describe('the console: a real node, real HTTP', function () {
     return { Cookie: cookie!.split(';')[0]!, 'X-Conclave-CSRF': body.csrf_token as string };
   }
 
+  let anas: Awaited<ReturnType<typeof signIn>> | undefined;
+  /** One for all: who signs in too often must wait. */
+  async function anasSession() {
+    anas ??= await signIn('Ana');
+    return anas;
+  }
+
   before(async () => {
     folder = await folders.make('Auth1');
     node = await folders.start(folder, { workflows: electionWorkflows });
@@ -99,7 +106,7 @@ describe('the console: a real node, real HTTP', function () {
   });
 
   it('given a page of another site, when it uses the session, then it is refused, with and without a token', async () => {
-    const session = await signIn('Ana');
+    const session = await anasSession();
     const { Cookie } = session;
     const refusals = [
       await call('POST', '/api/tasks/x/retry', { Cookie }),
@@ -112,7 +119,7 @@ describe('the console: a real node, real HTTP', function () {
   });
 
   it('given a name that was made to resolve to this machine, when it is asked for by that name, then it does not answer', async () => {
-    const session = await signIn('Ana');
+    const session = await anasSession();
     const { status, body } = await call('GET', '/api/me', { ...session, Host: 'evil.example' });
     expect([status, body.code]).to.deep.equal([421, 'host_refused']);
   });
@@ -128,7 +135,7 @@ describe('the console: a real node, real HTTP', function () {
   });
 
   it('given a task that waits, when it is looked up, finished and cancelled, then each does what it says, and is recorded', async () => {
-    const session = await signIn('Ana');
+    const session = await anasSession();
     const root = await node.engine.create(
       sequential([external({ label: 'one' }), external({ label: 'two' })]),
     );
@@ -151,7 +158,7 @@ describe('the console: a real node, real HTTP', function () {
   });
 
   it('given everything that the page asks for, when it is asked for, then it is answered', async () => {
-    const session = await signIn('Ana');
+    const session = await anasSession();
     for (const path of ['me', 'approvals', 'elections', 'tasks/actions', 'peers', 'messages?state=dead'])
       expect((await call('GET', `/api/${path}`, session)).status, path).to.equal(200);
     const wrong = await call('GET', '/api/tasks?nonsense=1', session);
@@ -161,7 +168,7 @@ describe('the console: a real node, real HTTP', function () {
   });
 
   it('given somebody who watches, when a task comes to be, then an event names it; who comes back is told what they missed', async () => {
-    const { Cookie } = await signIn('Ana');
+    const { Cookie } = await anasSession();
     const abort = new AbortController();
     const { port } = node.addresses.console!;
     const answer = await fetch(`http://127.0.0.1:${port}/api/events`, {
@@ -183,6 +190,97 @@ describe('the console: a real node, real HTTP', function () {
     abort.abort();
     expect(seen).to.contain('event: hello');
     expect(seen).to.contain('event: tasks');
+  });
+
+  it('given entries of the audit trail, when they are searched by kind, task and text, then pages bring each once, newest first', async () => {
+    const session = await anasSession();
+    const tasks: string[] = [];
+    for (let made = 0; made < 3; made += 1) {
+      const id = await node.engine.create(external({ label: 'to be cancelled' }));
+      tasks.unshift(id);
+      await call('POST', `/api/tasks/${id}/cancel`, session, { reason: `Superfluous ${made}` });
+    }
+    const found: { kind: string; date: string; entry: { task: string } }[] = [];
+    for (let after = ''; ; ) {
+      const { body } = await call('GET', `/api/audit?kind=cancel&text=superFLUOUS&limit=1${after}`, session);
+      expect(body.items.length).to.be.at.most(1);
+      found.push(...body.items);
+      if (body.next === null) break;
+      after = `&after=${body.next}`;
+    }
+    expect(found.map(({ kind, entry }) => [kind, entry.task])).to.deep.equal(
+      tasks.map((task) => ['cancel', task]),
+    );
+    const one = await call('GET', `/api/audit?task=${tasks[1]!.slice(0, 18)}&kind=cancel`, session);
+    expect(one.body.items.map(({ entry }: { entry: { reason: string } }) => entry.reason)).to.deep.equal([
+      'Superfluous 1',
+    ]);
+    const wrong = await call('GET', '/api/audit?after=nonsense', session);
+    expect([wrong.status, wrong.body.code]).to.deep.equal([400, 'invalid_request']);
+  });
+
+  it('given a peer, when it is previewed, added, checked, rotated and removed, then each does what it says, and is recorded', async () => {
+    const session = await anasSession();
+    const other = await folders.make('Auth2');
+    const file = await commandWith({}, '--settings', other.settings, 'peers', 'export');
+    expect(file.code).to.equal(0);
+    const seen = await call('POST', '/api/peers/preview', session, { file: file.out });
+    const fingerprint: string = seen.body.fingerprint.hex;
+    const refused = await call('POST', '/api/peers', session, {
+      file: file.out,
+      fingerprint: '0'.repeat(64),
+    });
+    expect([refused.status, refused.body.code]).to.deep.equal([400, 'invalid_request']);
+    const added = await call('POST', '/api/peers', session, { file: file.out, fingerprint });
+    expect(added.body.certificates[0].fingerprint.hex).to.equal(fingerprint);
+    const path = `/api/peers/${added.body.id}`;
+    // Nobody listens there.
+    const check = await call('POST', `${path}/check`, session, {});
+    expect(check.body.reachable).to.equal(false);
+    expect(check.body.problem).to.be.a('string').that.is.not.equal('');
+    const own = (await call('GET', '/api/peers/self/file', session)).body as string;
+    const self = (await call('POST', '/api/peers/preview', session, { file: own })).body.fingerprint.hex;
+    const rotated = await call('POST', `${path}/rotate`, session, { file: own, fingerprint: self });
+    expect(rotated.body.certificates).to.have.length(2);
+    const completed = await call('POST', `${path}/rotate/complete`, session, {});
+    expect(
+      completed.body.certificates.map((each: { fingerprint: { hex: string } }) => each.fingerprint.hex),
+    ).to.deep.equal([self]);
+    expect((await call('DELETE', path, session)).status).to.equal(204);
+    expect((await call('GET', path, session)).status).to.equal(404);
+    const { body } = await call('GET', `/api/audit?peer=${added.body.id}&limit=10`, session);
+    const kinds = body.items.map(({ kind }: { kind: string }) => kind);
+    expect(kinds.filter((kind: string) => kind.startsWith('peer_'))).to.deep.equal([
+      'peer_removed',
+      'peer_rotation_completed',
+      'peer_rotated',
+      'peer_added',
+    ]);
+  });
+
+  it('given somebody who watched and lost the connection, when they come back, then they are told what they missed; another’s numbers are not believed', async () => {
+    const { Cookie } = await anasSession();
+    const { port } = node.addresses.console!;
+    let seen = '';
+    /** Until `enough` says so; then the connection is dropped. */
+    const watch = async (last: string | null, enough: () => boolean | Promise<boolean>): Promise<void> => {
+      const abort = new AbortController();
+      const headers = { Cookie, ...(last === null ? {} : { 'Last-Event-ID': last }) };
+      const answer = await fetch(`http://127.0.0.1:${port}/api/events`, { headers, signal: abort.signal });
+      seen = '';
+      for await (const piece of answer.body!.pipeThrough(new TextDecoderStream())) {
+        seen += piece;
+        if (await enough()) break;
+      }
+      abort.abort();
+    };
+    await watch(null, () => seen.includes('event: hello'));
+    const [, last] = /^id: (\S+)/m.exec(seen)!;
+    const root = await node.engine.create(external({ label: 'missed' }));
+    await watch(last!, () => seen.includes(root));
+    expect(seen).to.contain('"resumed":true').and.not.contain('event: reset');
+    await watch('another-1', () => seen.includes('event: reset'));
+    expect(seen).to.contain('"resumed":false');
   });
 
   it('given somebody who guesses links, when they go on, then they must wait', async () => {
