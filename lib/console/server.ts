@@ -13,6 +13,7 @@ import { decide } from '../operator/decisions.ts';
 import * as elections from '../operator/elections.ts';
 import * as messages from '../operator/messages.ts';
 import * as peers from '../operator/peers.ts';
+import { problemsOf } from '../operator/problems.ts';
 import type { OperatorServices } from '../operator/services.ts';
 import * as tasks from '../operator/tasks.ts';
 import { Verifications } from '../operator/verifications.ts';
@@ -82,9 +83,12 @@ function api(options: ConsoleOptions, feed: EventFeed, verifications: Verificati
   router.post('/session', async (request, response) => {
     attempts.take();
     const { link } = await bodyOf(request, contract.linkInput);
-    const { cookie, session } = await openSession(db, link);
+    const { cookie, session } = await db.transaction(async (transaction) => {
+      const opened = await openSession(transaction, link);
+      await services.record(transaction, { kind: 'console_session', by: opened.session.operator });
+      return opened;
+    });
     response.cookie(COOKIE, cookie, { httpOnly: true, sameSite: 'strict', secure, path: '/' });
-    await services.record(db, { kind: 'console_session', by: session.operator });
     response.json(sessionView(session));
   });
   router.use(requireSession(db));
@@ -127,7 +131,7 @@ async function me(
     url: services.node.url,
     operator: sessionIn(response).operator,
     certificate: { fingerprint, not_after },
-    problems: [],
+    problems: await problemsOf(services),
     counts: {
       approvals: (await approvals.pendingApprovals(services)).length,
       peers_down: services.peers.list().filter(({ downSince }) => downSince !== null).length,

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import { election } from '../../lib/operator/elections.ts';
+import { problemsOf } from '../../lib/operator/problems.ts';
 import type { OperatorServices } from '../../lib/operator/services.ts';
 import { Verifications } from '../../lib/operator/verifications.ts';
 import type { VerificationView } from '../../lib/operator/views.ts';
+import { pinCertificate } from '../../lib/protocol/certificate.ts';
 import { niUri } from '../../tasks/election/hash.ts';
 import { question, TestAuthorities, type TestAuthority } from '../support/elections.ts';
 import { until } from '../support/nodes.ts';
@@ -72,5 +74,14 @@ describe('an election on the screen of its operators', function () {
     expect(told.length).to.be.greaterThan(ended.steps.length);
     const shown = await election(director, '1', (id) => verifications.of(id));
     expect(shown.tallies[0]!.verification).to.deep.equal(ended);
+  });
+
+  it('given a certificate near its end, or after it, when problems are asked for, then they say so', async () => {
+    const director = operatorsOf(test.authorities[0]!);
+    const end = Date.parse(pinCertificate(director.certificate()).not_after);
+    const at = (days: number) => problemsOf(director, new Date(end - days * 24 * 3600 * 1000));
+    expect(await at(40)).to.deep.equal([]);
+    expect((await at(7))[0]).to.equal('The certificate of this node expires in 7 days.');
+    expect((await at(-1))[0]).to.contain('has expired');
   });
 });
