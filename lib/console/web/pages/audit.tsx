@@ -6,7 +6,7 @@ import { ListFoot } from '../components/list-foot.tsx';
 import { Moment } from '../components/moment.tsx';
 import { Arriving } from '../components/notice.tsx';
 import { Page } from '../components/page.tsx';
-import { Remote } from '../components/remote.tsx';
+import { plain, Remote } from '../components/remote.tsx';
 import { usePages } from '../live/pages.ts';
 import { place, replaceQuery } from '../router.ts';
 import { MessageTabs } from './messages.tsx';
@@ -41,7 +41,7 @@ export function Audit() {
                   <summary>
                     <Remote text={entry.summary} />
                   </summary>
-                  <JsonView label={entry.kind} value={entry.entry} />
+                  <JsonView label={plain(entry.kind)} value={entry.entry} />
                 </details>
                 <span class="small muted">
                   <Moment date={entry.date} show="both" />{' '}

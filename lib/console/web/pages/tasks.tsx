@@ -5,7 +5,7 @@ import { ListFoot } from '../components/list-foot.tsx';
 import { Moment } from '../components/moment.tsx';
 import { Arriving, Empty } from '../components/notice.tsx';
 import { Page } from '../components/page.tsx';
-import { Remote } from '../components/remote.tsx';
+import { plain, Remote } from '../components/remote.tsx';
 import { TaskChip, taskName } from '../components/states.tsx';
 import { usePages } from '../live/pages.ts';
 import { useQuery } from '../live/query.ts';
@@ -47,7 +47,7 @@ export function Tasks() {
           value={action}
           options={[
             ['', t('filter.all')],
-            ...(actions.data?.actions ?? []).map((one) => [one, one] as const),
+            ...(actions.data?.actions ?? []).map((one) => [one, plain(one)] as const),
           ]}
           onChange={(value) => change({ action: value })}
         />
