@@ -76,7 +76,7 @@ describe('conclave demo, and verify', function () {
     expect(code).to.equal(0);
     expect(out).to.match(/ 1\. The archive is whole.* ok\n/);
     expect(out)
-      .to.match(/Shuffle of party 1 … ok/)
+      .to.match(/Shuffle of party 1 \(§ \d+\) … ok/)
       .and.to.contain('Who should be president? (6 votes');
     expect(out).to.contain('VALID');
   });
