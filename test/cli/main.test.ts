@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { VERSION } from '../../lib/version.ts';
 import { command } from '../support/command.ts';
@@ -67,5 +70,12 @@ describe('the command line', () => {
   it('given --json and a mistake, when it runs, then the error is an object', async () => {
     const { code, out } = await command('--json', 'verify', '/nowhere');
     expect([code, JSON.parse(out).error.code]).to.deep.equal([2, 'usage']);
+  });
+
+  it('given a reader that has seen enough, when a command goes on writing, then it ends as if all had been read', async () => {
+    const launcher = fileURLToPath(new URL('../../bin/conclave.js', import.meta.url));
+    const line = `"${process.execPath}" "${launcher}" completion fish | true; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = await promisify(execFile)('bash', ['-c', line]);
+    expect([stdout, stderr]).to.deep.equal(['0\n', '']);
   });
 });
