@@ -41,6 +41,11 @@ export async function withOperations<T>(
 /** @throws CommandFailed when the answer is not yes, or nobody is there to give one */
 export async function confirm(question: string, otherwise: string): Promise<void> {
   if (process.stdin.isTTY !== true) throw new CommandFailed('nobody is here to confirm', otherwise);
+  await demandYes(question);
+}
+
+/** Asks whoever is at the terminal. @throws CommandFailed when the answer is not yes */
+export async function demandYes(question: string): Promise<void> {
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await prompt.question(harmless(`${question} [y/N] `));

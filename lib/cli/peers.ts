@@ -3,7 +3,6 @@
  * fingerprint is compared by telephone; nothing needs a restart.
  */
 import { readFile, writeFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { ConclaveError } from '../errors.ts';
 import { loadIdentity } from '../node/identity.ts';
@@ -18,6 +17,7 @@ import { PEER_ROLES, type PeerDescription, readPeerFile, writePeerFile } from '.
 import type { Peer, PeerDirectory } from '../protocol/peers.ts';
 import type { PeerRole } from '../store/peers.ts';
 import { type GlobalOptions, settingsOf, withPeers } from './node-access.ts';
+import { demandYes } from './operator-access.ts';
 import { CommandFailed, EXIT, type ExitCode, UsageError } from './outcome.ts';
 import { checkPeers } from './peers-check.ts';
 import { table } from './table.ts';
@@ -218,10 +218,7 @@ async function confirm(
   if (!process.stdin.isTTY) {
     throw new UsageError('compare the fingerprint with its operator, then give --fingerprint … or --yes');
   }
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await prompt.question(harmless(`Did its operator read you the same? ${question} [y/N] `));
-  prompt.close();
-  if (!/^y(?:es)?$/i.test(answer.trim())) throw new CommandFailed('nothing was changed');
+  await demandYes(`Did its operator read you the same? ${question}`);
 }
 
 function expectedFingerprint(text: string): string {

@@ -8,14 +8,11 @@ import type { Clock } from '../engine/clock.ts';
 import { systemClock } from '../engine/clock.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { prune } from '../store/retention.ts';
+import { olderThan, prune } from '../store/retention.ts';
 
-const DAY = 24 * 3600 * 1000;
 const EVERY_MILLISECONDS = 3600 * 1000;
 /** A node that starts has better things to do. */
 const FIRST_MILLISECONDS = 60_000;
-/** Messages tell repeated ones from new ones: they stay longer than the trees that they are about. */
-const MESSAGES_LONGER_DAYS = 7;
 
 export interface RetentionOptions {
   readonly db: Knex;
@@ -57,11 +54,9 @@ export class Retention {
 
   async #forget(): Promise<void> {
     const { db, days, log } = this.#options;
-    const before = (age: number): Date => new Date(this.#clock.now().getTime() - age * DAY);
     try {
       const pruned = await prune(db, {
-        treesEndedBefore: before(days),
-        messagesSettledBefore: before(days + MESSAGES_LONGER_DAYS),
+        ...olderThan(days, this.#clock.now()),
         goesOn: () => !this.#stopped,
       });
       if (pruned.trees + pruned.messages > 0)

@@ -22,7 +22,17 @@ export interface RetentionOptions {
 /** Key of the advisory lock under which trees are deleted: processes that do it at once take turns. */
 const PRUNING_LOCK = 0x5052554e;
 
-const WEEK = 7 * 24 * 3600 * 1000;
+const DAY = 24 * 3600 * 1000;
+const WEEK = 7 * DAY;
+
+/** Keeps trees for so many days after their end, and messages, which tell repeated ones from new ones, a week longer. */
+export function olderThan(
+  days: number,
+  now: Date,
+): Pick<RetentionOptions, 'treesEndedBefore' | 'messagesSettledBefore'> {
+  const treesEndedBefore = new Date(now.getTime() - days * DAY);
+  return { treesEndedBefore, messagesSettledBefore: new Date(treesEndedBefore.getTime() - WEEK) };
+}
 
 /**
  * Prunes until nothing is left that is old enough.
